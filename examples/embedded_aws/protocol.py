@@ -1,0 +1,307 @@
+"""AWS's wire protocols, driven by botocore's own service models.
+
+Requests to our fakes are decoded to boto3's input members, their answers are checked against the output shape
+and encoded; errors are rendered for every protocol in use (moto's services too, for injected faults).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+from urllib.parse import parse_qs, unquote
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+from botocore.loaders import Loader
+from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
+from botocore.utils import parse_timestamp
+
+# Names in the SigV4 credential scope that differ from boto3's client names.
+SERVICE_OF_SIGNING_NAME = {"elasticloadbalancing": "elbv2"}
+
+
+class ContractError(Exception):
+    """A fake answered with something AWS could not have said: a bug of the fake, never of the caller."""
+
+
+class UnknownOperation(Exception):
+    """The request names no operation of the service's model."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The parts of an HTTP request that the protocols look at. Header names are lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+@cache
+def service_model(service: str) -> ServiceModel:
+    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+
+
+@cache
+def _routes(service: str) -> list[tuple[str, re.Pattern[str], dict[str, list[str]], str]]:
+    """(method, path pattern, required query literals, operation), the most specific first."""
+    routes = []
+    model = service_model(service)
+    for name in model.operation_names:
+        http = model.operation_model(name).http
+        path, _, query = http["requestUri"].partition("?")
+        pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", re.escape(path))
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
+        literals = parse_qs(query, keep_blank_values=True)
+        routes.append((http["method"], re.compile(pattern + "/?$"), literals, name))
+    routes.sort(key=lambda route: (-len(route[2]), route[1].pattern.count("?P<"), -len(route[1].pattern)))
+    return routes
+
+
+def operation_name(service: str, request: Request) -> str:
+    """The operation a request names; raises UnknownOperation."""
+    model = service_model(service)
+    protocol = model.metadata["protocol"]
+    if protocol == "json":
+        name = request.headers.get("x-amz-target", "").rpartition(".")[2]
+        if name in model.operation_names:
+            return name
+    elif protocol in ("query", "ec2"):
+        fields = parse_qs(request.body.decode()) or parse_qs(request.query)
+        name = fields.get("Action", [""])[0]
+        if name in model.operation_names:
+            return name
+    else:
+        query = parse_qs(request.query, keep_blank_values=True)
+        for method, pattern, literals, name in _routes(service):
+            if method == request.method and pattern.match(request.path) and _has(query, literals):
+                return name
+    raise UnknownOperation(f"{service}: no operation for {request.method} {request.path}")
+
+
+def _has(query: dict[str, list[str]], literals: dict[str, list[str]]) -> bool:
+    return all(key in query and (values == [""] or query[key] == values) for key, values in literals.items())
+
+
+# --- requests -----------------------------------------------------------------------------------------------
+
+
+def decode(service: str, operation: str, request: Request) -> dict[str, Any]:
+    """Input members of a `json` or `rest-json` request. Members the model does not know are dropped, as AWS does."""
+    model = service_model(service).operation_model(operation)
+    shape = model.input_shape
+    if shape is None:
+        return {}
+    body = json.loads(request.body) if request.body.strip() else {}
+    if service_model(service).metadata["protocol"] == "json":
+        return _decode_structure(shape, body)
+    payload = shape.serialization.get("payload")
+    if payload is None:
+        members = _decode_structure(shape, body)
+    else:
+        members = {payload: _decode_value(shape.members[payload], body)}
+    route = next(pattern for _, pattern, _, name in _routes(service) if name == operation)
+    matched = route.match(request.path)
+    in_path = matched.groupdict() if matched else {}
+    query = parse_qs(request.query)
+    for name, member in shape.members.items():
+        location = member.serialization.get("location")
+        wire_name = member.serialization.get("name", name)
+        if location == "uri" and wire_name in in_path:
+            members[name] = _decode_text(member, unquote(in_path[wire_name]))
+        elif location == "querystring" and wire_name in query:
+            many = member.type_name == "list"
+            members[name] = query[wire_name] if many else _decode_text(member, query[wire_name][0])
+        elif location == "header" and wire_name.lower() in request.headers:
+            members[name] = _decode_text(member, request.headers[wire_name.lower()])
+    return members
+
+
+def _decode_structure(shape: StructureShape, value: dict[str, Any]) -> dict[str, Any]:
+    members = {}
+    for name, member in shape.members.items():
+        wire_name = member.serialization.get("name", name)
+        if value.get(wire_name) is not None:
+            members[name] = _decode_value(member, value[wire_name])
+    return members
+
+
+def _decode_value(shape: Shape, value: Any) -> Any:
+    if isinstance(shape, StructureShape):
+        return value if shape.is_document_type else _decode_structure(shape, value)
+    if isinstance(shape, ListShape):
+        return [_decode_value(shape.member, item) for item in value]
+    if isinstance(shape, MapShape):
+        return {key: _decode_value(shape.value, item) for key, item in value.items()}
+    if shape.type_name == "timestamp":
+        return parse_timestamp(value)
+    if shape.type_name == "blob":
+        return base64.b64decode(value)
+    return value
+
+
+def _decode_text(shape: Shape, text: str) -> Any:
+    if shape.type_name in ("integer", "long"):
+        return int(text)
+    if shape.type_name == "boolean":
+        return text == "true"
+    if shape.type_name == "timestamp":
+        return parse_timestamp(text)
+    return text
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+def encode(service: str, operation: str, output: dict[str, Any]) -> Response:
+    """Answer of a `json` or `rest-json` operation; raises ContractError when the output breaks the model."""
+    model = service_model(service)
+    shape = model.operation_model(operation).output_shape
+    body: Any = {} if shape is None else _encode_structure(shape, output, f"{service}.{operation}")
+    if shape is None and output:
+        raise ContractError(f"{service}.{operation} has no output, the fake gave {sorted(output)}")
+    if shape is not None and "payload" in shape.serialization:
+        body = body.get(shape.serialization["payload"], {})
+    return Response(200, _headers(model), json.dumps(body).encode())
+
+
+def _headers(model: ServiceModel) -> list[tuple[str, str]]:
+    if model.metadata["protocol"] == "json":
+        return [("Content-Type", f"application/x-amz-json-{model.metadata['jsonVersion']}")]
+    return [("Content-Type", "application/json")]
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "character": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (float, int),
+    "double": (float, int),
+}
+
+
+def _encode_structure(shape: StructureShape, value: Any, where: str) -> Any:
+    if shape.is_document_type:
+        return value
+    if not isinstance(value, dict):
+        raise ContractError(f"{where} must be a structure, is {type(value).__name__}")
+    unknown = value.keys() - shape.members.keys()
+    if unknown:
+        raise ContractError(f"{where} has no member {sorted(unknown)}")
+    missing = set(shape.required_members) - value.keys()
+    if missing:
+        raise ContractError(f"{where} lacks its required {sorted(missing)}")
+    encoded = {}
+    for name, item in value.items():
+        member = shape.members[name]
+        if member.serialization.get("location"):
+            raise ContractError(f"{where}.{name} travels outside the body, which no fake here needs")
+        encoded[member.serialization.get("name", name)] = _encode_value(member, item, f"{where}.{name}")
+    return encoded
+
+
+def _encode_value(shape: Shape, value: Any, where: str) -> Any:
+    if isinstance(shape, StructureShape):
+        return _encode_structure(shape, value, where)
+    if isinstance(shape, ListShape):
+        if not isinstance(value, list):
+            raise ContractError(f"{where} must be a list, is {type(value).__name__}")
+        return [_encode_value(shape.member, item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(shape, MapShape):
+        if not isinstance(value, dict):
+            raise ContractError(f"{where} must be a map, is {type(value).__name__}")
+        return {key: _encode_value(shape.value, item, f"{where}[{key}]") for key, item in value.items()}
+    if shape.type_name == "timestamp":
+        return _encode_timestamp(shape, value, where)
+    if shape.type_name == "blob":
+        return base64.b64encode(value).decode()
+    if not isinstance(value, _TYPES[shape.type_name]) or (isinstance(value, bool) != (shape.type_name == "boolean")):
+        raise ContractError(f"{where} must be {shape.type_name}, is {type(value).__name__}")
+    if shape.type_name == "string" and shape.enum and value not in shape.enum:
+        raise ContractError(f"{where} must be one of {shape.enum}, is {value!r}")
+    return value
+
+
+def _encode_timestamp(shape: Shape, value: Any, where: str) -> Any:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ContractError(f"{where} must be a datetime with its time zone, is {value!r}")
+    if shape.serialization.get("timestampFormat") == "iso8601":
+        return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return value.timestamp()
+
+
+# --- errors and faults --------------------------------------------------------------------------------------
+
+
+def error(service: str, code: str, message: str, status: int) -> Response:
+    """An error answer in the protocol of any service."""
+    model = service_model(service)
+    protocol = model.metadata["protocol"]
+    request_id = "00000000-0000-4000-8000-000000000000"
+    if protocol in ("json", "rest-json"):
+        headers = [*_headers(model), ("x-amzn-ErrorType", code), ("x-amzn-RequestId", request_id)]
+        return Response(status, headers, json.dumps({"__type": code, "message": message}).encode())
+    inner = f"<Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+    if protocol == "ec2":
+        text = f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    elif protocol == "query":
+        text = (
+            f"<ErrorResponse><Error><Type>Sender</Type>{inner}</Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+    else:
+        text = f"<Error>{inner}<RequestId>{request_id}</RequestId></Error>"
+    return Response(status, [("Content-Type", "text/xml")], text.encode())
+
+
+def denied(service: str, action: str, principal: str) -> Response:
+    """AWS's refusal of an action the caller's policies do not allow."""
+    message = (
+        f"User: {principal} is not authorized to perform: {action} "
+        "because no identity-based policy allows the action"
+    )
+    protocol = service_model(service).metadata["protocol"]
+    if protocol == "ec2":
+        return error(service, "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403)
+    if protocol in ("json", "rest-json"):
+        return error(service, "AccessDeniedException", message, 400 if protocol == "json" else 403)
+    return error(service, "AccessDenied", message, 403)
+
+
+def without_lists(service: str, operation: str, body: bytes) -> bytes:
+    """A well-formed answer that lost its list members: what a client sees of an answer cut short (HTTP 200)."""
+    model: OperationModel = service_model(service).operation_model(operation)
+    shape = model.output_shape
+    if shape is None:
+        return body
+    lists = {
+        member.serialization.get("name", name): member
+        for name, member in shape.members.items()
+        if member.type_name == "list"
+    }
+    if body.lstrip()[:1] == b"{":
+        members = json.loads(body)
+        return json.dumps({name: value for name, value in members.items() if name not in lists}).encode()
+    root = ElementTree.fromstring(body)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.rpartition("}")[2] in lists and parent in (root, *root):
+                parent.remove(child)
+    return ElementTree.tostring(root)

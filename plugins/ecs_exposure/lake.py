@@ -1,0 +1,454 @@
+"""Where snapshots and results lie: a folder or s3://bucket/prefix, Parquet files, one commit record per batch and one per day.
+
+    snapshots/<dataset>/snapshot_date=D/<part>.parquet     rows of up to a few hundred targets
+    snapshots/coverage/snapshot_date=D/<part>.parquet      written last: names the files of its batch; files nobody names do not exist
+    quarantine/<dataset>/snapshot_date=D/<part>.parquet    rows the gate refused
+    results/<table>/snapshot_date=D/<run>.parquet
+    results/days/D.json                                    one PUT makes the day visible: files, rules version
+    results/publication/snapshot_date=D/<run>.parquet      append-only ledger of what was sent to Security Hub
+
+DuckDB only ever reads local files: what lies on S3 is copied to scratch first (its httpfs extension is not bundled, and a closed VPC cannot
+fetch it), so there is one read path.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from ecs_exposure.models import create_empty
+from ecs_exposure.schemas import Table
+from ecs_exposure.schemas.results import COVERAGE, RESULTS
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
+
+PARQUET_MAGIC = b"PAR1"
+_DAY_FOLDER = re.compile(r"snapshot_date=(\d{4}-\d{2}-\d{2})$")
+
+
+class LakeError(Exception):
+    """The lake cannot be read or written; the message names the place and what to do."""
+
+
+@dataclass(frozen=True)
+class Day:
+    """One assessed day: its result files relative to the lake's root, and the version of the rules that made them."""
+
+    date: date
+    run_id: str
+    rules_version: str
+    files: Mapping[str, tuple[str, ...]]
+
+
+class Lake:
+    """A lake at one location. `open` checks that it is there (and, when creating, writable)."""
+
+    def __init__(self, location: str, filesystem: fs.FileSystem, root: str) -> None:
+        self.location = location
+        self._fs = filesystem
+        self._root = root
+        self._scratch = tempfile.TemporaryDirectory(prefix="ecs-exposure-")
+
+    @staticmethod
+    def open(location: str, *, create: bool = False) -> Lake:
+        """The lake at a folder or s3://bucket/prefix.
+
+        Raises LakeError when it does not exist (unless `create`), cannot be reached, or cannot be written to (when `create`).
+        """
+        if location.startswith("s3://"):
+            filesystem, root = _s3(), location.removeprefix("s3://")
+        else:
+            filesystem, root = fs.LocalFileSystem(), str(Path(location).expanduser().resolve())
+        lake = Lake(location, filesystem, root)
+        try:
+            if create:
+                lake._probe()
+            elif filesystem.get_file_info(root).type == fs.FileType.NotFound and not lake.is_remote:
+                raise LakeError(f"no lake at {location}: run `ecs-exposure scan` first, or set ECS_EXPOSURE_LAKE")
+        except OSError as error:
+            action = "written to" if create else "read"
+            raise LakeError(f"the lake at {location} cannot be {action}: {error}. Check ECS_EXPOSURE_LAKE and its permissions") from None
+        return lake
+
+    @property
+    def is_remote(self) -> bool:
+        return not isinstance(self._fs, fs.LocalFileSystem)
+
+    def _probe(self) -> None:
+        if not self.is_remote:
+            self._fs.create_dir(self._root, recursive=True)
+        probe = f"{self._root}/.writable-{secrets.token_hex(4)}"
+        with self._fs.open_output_stream(probe) as stream:
+            stream.write(b"")
+        self._fs.delete_file(probe)
+
+    def close(self) -> None:
+        self._scratch.cleanup()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lake for one scan. Raises LakeError when another process holds it.
+
+        On S3 there is no lock: part names are unique and the day becomes visible by one PUT, so the later scan simply wins; Airflow's
+        one-slot pool keeps scheduled runs apart.
+        """
+        if self.is_remote:
+            yield
+            return
+        with open(f"{self._root}/.lock", "a+", encoding="utf-8") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                raise LakeError(f"another scan holds the lake at {self.location} ({handle.read().strip()}): wait for it to end") from None
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()}")
+            handle.flush()
+            yield
+
+    def fingerprint_key(self) -> bytes:
+        """The lake's own key for credential fingerprints, made once (mode 600). Only for local lakes: settings demand a key on S3."""
+        path = Path(self._root) / ".fingerprint-key"
+        if not path.exists():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(secrets.token_hex(32))
+        return bytes.fromhex(path.read_text(encoding="utf-8").strip())
+
+    # Files
+
+    def _path(self, relative: str) -> str:
+        return f"{self._root}/{relative}"
+
+    def _list(self, folder: str, suffix: str = ".parquet") -> list[str]:
+        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
+        infos = self._fs.get_file_info(selector)
+        return sorted(f"{folder}/{info.base_name}" for info in infos if info.type == fs.FileType.File and info.base_name.endswith(suffix))
+
+    def _day_folders(self, folder: str) -> list[date]:
+        infos = self._fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
+        matches = (_DAY_FOLDER.search(info.path.rstrip("/")) for info in infos if info.type == fs.FileType.Directory)
+        return sorted(date.fromisoformat(match[1]) for match in matches if match)
+
+    def _write(self, relative: str, rows: pa.Table) -> None:
+        path = self._path(relative)
+        temporary = path if self.is_remote else f"{path}.tmp"
+        try:
+            if not self.is_remote:
+                self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+            pq.write_table(rows, temporary, filesystem=self._fs, compression="zstd")
+            if temporary != path:
+                self._fs.move(temporary, path)
+        except OSError as error:
+            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
+
+    def _put(self, relative: str, text: str) -> None:
+        path = self._path(relative)
+        temporary = path if self.is_remote else f"{path}.tmp"
+        try:
+            if not self.is_remote:
+                self._fs.create_dir(path.rpartition("/")[0], recursive=True)
+            with self._fs.open_output_stream(temporary) as stream:
+                stream.write(text.encode())
+            if temporary != path:
+                self._fs.move(temporary, path)
+        except OSError as error:
+            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
+
+    def _get(self, relative: str) -> str | None:
+        try:
+            with self._fs.open_input_stream(self._path(relative)) as stream:
+                return bytes(stream.read()).decode()
+        except FileNotFoundError:
+            return None
+
+    def local(self, relatives: Iterable[str]) -> list[str]:
+        """Local paths of files of the lake, copied to scratch when it is remote.
+
+        Raises LakeError naming the file when one is missing or does not end as a Parquet file does; nothing is deleted.
+        """
+        wanted = list(relatives)
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            return list(pool.map(self._localise, wanted))
+
+    def _localise(self, relative: str) -> str:
+        path = self._path(relative)
+        if self.is_remote:
+            local = Path(self._scratch.name) / relative
+            if not local.exists():
+                local.parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    with self._fs.open_input_stream(path) as source, open(f"{local}.tmp", "wb") as target:
+                        shutil.copyfileobj(source, target)
+                except FileNotFoundError:
+                    raise LakeError(_missing(self.location, relative)) from None
+                os.replace(f"{local}.tmp", local)
+            path = str(local)
+        try:
+            with open(path, "rb") as handle:
+                size = handle.seek(0, os.SEEK_END)
+                handle.seek(max(size - 4, 0))
+                if size < 12 or handle.read(4) != PARQUET_MAGIC:
+                    raise LakeError(
+                        f"{self.location}/{relative} is truncated ({size} bytes): restore it from a backup, or remove it together with its "
+                        "coverage part and run that day's scan again. Nothing was deleted"
+                    )
+        except FileNotFoundError:
+            raise LakeError(_missing(self.location, relative)) from None
+        return path
+
+    # Snapshots
+
+    def writer(self, day: date, part: str) -> SnapshotWriter:
+        """A writer for one batch's rows; nothing it writes exists for readers until its `commit`."""
+        return SnapshotWriter(self, day, part)
+
+    def write_quarantine(self, day: date, part: str, dataset: Table, rows: pa.Table) -> str:
+        relative = f"quarantine/{dataset.name}/snapshot_date={day}/{part}.parquet"
+        self._write(relative, rows)
+        return relative
+
+    def snapshot_days(self) -> list[date]:
+        """Days that have at least one committed batch, ascending."""
+        return self._day_folders("snapshots/coverage")
+
+    def coverage(self, day: date) -> pa.Table:
+        """The coverage of one day: the last word on each target × dataset (schema COVERAGE; empty when nothing was collected)."""
+        connection = duckdb.connect(":memory:")
+        self._attach_coverage(connection, day, "main")
+        return connection.sql("select * from main.coverage order by account_id, region, dataset").to_arrow_table().cast(COVERAGE.schema)
+
+    def _attach_coverage(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str) -> None:
+        create_empty(connection, schema, {"coverage": COVERAGE})
+        files = self.local(self._list(f"snapshots/coverage/snapshot_date={day}"))
+        if files:
+            connection.execute(
+                f"""insert into {schema}.coverage by name
+                select * exclude (part) from read_parquet(?, union_by_name = true, filename = 'part', hive_partitioning = false)
+                qualify row_number() over (partition by account_id, region, dataset order by collected_at desc, part desc) = 1""",
+                [files],
+            )
+
+    def attach_snapshot(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str = "snapshot") -> None:
+        """`schema.<dataset>` for every dataset and `schema.coverage`, typed, with the rows of that day's committed batches.
+
+        image_finding is a view (it can be large and is read once), the others are tables.
+        """
+        self._attach_coverage(connection, day, schema)
+        for name, dataset in SNAPSHOTS.items():
+            create_empty(connection, schema, {name: dataset})
+            files = [
+                row[0]
+                for row in connection.execute(
+                    f"select distinct file from {schema}.coverage where dataset = ? and file is not null order by file", [name]
+                ).fetchall()
+            ]
+            if not files:
+                continue
+            paths = self.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
+            connection.execute(f"create or replace table {schema}.part_of_{name} (file varchar, part varchar)")
+            connection.executemany(f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True)))
+            listed = ", ".join(f"'{_quote(path)}'" for path in paths)
+            columns = ", ".join(f'"{column}"' for column in dataset.column_names)
+            select = f"""select {columns} from (
+                select * from {schema}.{name} union all by name
+                select rows.* exclude (part)
+                from read_parquet([{listed}], union_by_name = true, filename = 'part', hive_partitioning = false) as rows
+                semi join (
+                    select coverage.account_id, coverage.region, parts.part
+                    from {schema}.coverage as coverage join {schema}.part_of_{name} as parts on parts.file = coverage.file
+                    where coverage.dataset = '{name}'
+                ) as named on named.account_id = rows.account_id and named.region = rows.region and named.part = rows.part
+            )"""
+            if name == "image_finding":
+                connection.execute(f"alter table {schema}.{name} rename to no_{name}")
+                select = select.replace(f"{schema}.{name} ", f"{schema}.no_{name} ")
+                connection.execute(f"create view {schema}.{name} as {select}")
+            else:
+                connection.execute(f"create or replace table {schema}.{name} as {select}")
+
+    # Results
+
+    def days(self) -> list[date]:
+        """Assessed days, ascending."""
+        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self._list("results/days", ".json")]
+
+    def previous_day(self, day: date) -> date | None:
+        """The last assessed day before `day`."""
+        return max((item for item in self.days() if item < day), default=None)
+
+    def day(self, day: date) -> Day:
+        """The commit record of an assessed day. Raises LakeError when it was not assessed."""
+        text = self._get(f"results/days/{day}.json")
+        if text is None:
+            raise LakeError(f"{day} was not assessed in the lake at {self.location}; assessed: {_span(self.days())}")
+        record = json.loads(text)
+        return Day(day, record["run_id"], record["rules_version"], {name: tuple(files) for name, files in record["files"].items()})
+
+    def commit_day(self, day: date, run_id: str, rules_version: str, tables: Mapping[str, pa.Table]) -> Day:
+        """Write the day's results and make them visible by one PUT; files of a superseded run are deleted after the switch."""
+        before = self.day(day) if day in self.days() else None
+        files: dict[str, tuple[str, ...]] = {}
+        for name, rows in tables.items():
+            if rows.num_rows:
+                relative = f"results/{name}/snapshot_date={day}/{run_id}.parquet"
+                self._write(relative, rows)
+                files[name] = (relative,)
+        record = {
+            "snapshot_date": str(day),
+            "run_id": run_id,
+            "rules_version": rules_version,
+            "files": {name: list(items) for name, items in sorted(files.items())},
+            "columns": {name: len(RESULTS[name].columns) for name in sorted(files)},
+        }
+        self._put(f"results/days/{day}.json", json.dumps(record, indent=1, sort_keys=True))
+        kept = {item for items in files.values() for item in items}
+        for items in before.files.values() if before else ():
+            for item in items:
+                if item not in kept:
+                    self._delete(item)
+        return self.day(day)
+
+    def append_publication(self, day: date, run_id: str, rows: pa.Table) -> None:
+        """Add rows to the ledger of what was sent; existing parts are never rewritten."""
+        if rows.num_rows:
+            self._write(f"results/publication/snapshot_date={day}/{run_id}.parquet", rows)
+
+    def _delete(self, relative: str) -> None:
+        try:
+            self._fs.delete_file(self._path(relative))
+        except FileNotFoundError:
+            return
+
+    def result_files(self, table: str, days: Iterable[date]) -> list[str]:
+        """Files of one result table over some days, relative to the root; only those days are looked at."""
+        files: list[str] = []
+        assessed = set(self.days())
+        for day in days:
+            if table == "publication":
+                files += self._list(f"results/publication/snapshot_date={day}")
+            elif day in assessed:
+                files += self.day(day).files.get(table, ())
+        return files
+
+    def attach_results(self, connection: duckdb.DuckDBPyConnection, day: date | None, schema: str) -> None:
+        """`schema.<table>` for every result table as of one assessed day, typed; all empty when `day` is None."""
+        create_empty(connection, schema, RESULTS)
+        if day is not None:
+            self._attach(connection, schema, [day], RESULTS)
+
+    def attach_history(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        schema: str,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        tables: Collection[str] | None = None,
+    ) -> None:
+        """`schema.<table>` over the assessed days from `since` to `until` (both included): a view per table, reading only those days' files."""
+        wanted = {name: RESULTS[name] for name in (tables if tables is not None else RESULTS)}
+        create_empty(connection, schema, wanted)
+        self._attach(connection, schema, [day for day in self.days() if (not since or day >= since) and (not until or day <= until)], wanted)
+
+    def _attach(self, connection: duckdb.DuckDBPyConnection, schema: str, days: Collection[date], tables: Mapping[str, Table]) -> None:
+        records = {day: self.day(day) for day in days}
+        for name, declared in tables.items():
+            files = (
+                self.result_files(name, days)
+                if name == "publication"
+                else [file for day in days for file in records[day].files.get(name, ())]
+            )
+            if not files:
+                continue
+            listed = ", ".join(f"'{_quote(path)}'" for path in self.local(files))
+            columns = ", ".join(f'"{column}"' for column in declared.column_names)
+            # The empty typed table gives columns that older files lack their NULLs and every column its declared type.
+            connection.execute(f"alter table {schema}.{name} rename to no_{name}")
+            connection.execute(
+                f"""create view {schema}.{name} as select {columns} from (
+                select * from {schema}.no_{name} union all by name
+                select * from read_parquet([{listed}], union_by_name = true, hive_partitioning = false))"""
+            )
+
+
+class SnapshotWriter:
+    """Writes one batch's rows part by part; `commit` writes the coverage part last, which makes them exist.
+
+    `part` must be unique to the attempt (`<batch>-<try>-<token>`), so that a retry or a second scan never overwrites a file.
+    """
+
+    def __init__(self, lake: Lake, day: date, part: str) -> None:
+        self._lake, self._day, self._part = lake, day, part
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    @property
+    def file(self) -> str:
+        """Name of the batch's file in each dataset's day folder."""
+        return f"{self._part}.parquet"
+
+    def write(self, dataset: Table, rows: pa.Table) -> None:
+        """Append rows of one dataset. Raises LakeError when the lake cannot be written to."""
+        if not rows.num_rows:
+            return
+        try:
+            if dataset.name not in self._writers:
+                path = self._lake._path(f"snapshots/{dataset.name}/snapshot_date={self._day}/{self.file}")
+                if not self._lake.is_remote:
+                    self._lake._fs.create_dir(path.rpartition("/")[0], recursive=True)
+                self._writers[dataset.name] = pq.ParquetWriter(path, dataset.schema, filesystem=self._lake._fs, compression="zstd")
+            self._writers[dataset.name].write_table(rows)
+        except OSError as error:
+            raise LakeError(f"cannot write {dataset.name} to the lake at {self._lake.location}: {error}") from None
+
+    def commit(self, coverage: Iterable[Mapping[str, Any]]) -> None:
+        """Close the files and write the coverage part. Rows name the batch's file where they have rows in it."""
+        for writer in self._writers.values():
+            writer.close()
+        rows = [{"snapshot_date": self._day, **row} for row in coverage]
+        if rows:
+            self._lake._write(f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows))
+
+
+def _s3() -> fs.FileSystem:
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    scheme, _, host = endpoint.rpartition("://")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    options: dict[str, Any] = {"region": region} if region else {}
+    if host:
+        options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
+    return fs.S3FileSystem(**options)
+
+
+def _missing(location: str, relative: str) -> str:
+    return f"{location}/{relative} is named by a commit record but missing: restore it from a backup, or run that day's scan again"
+
+
+def _quote(path: str) -> str:
+    return path.replace("'", "''")
+
+
+def _span(days: list[date]) -> str:
+    return f"{days[0]} to {days[-1]} ({len(days)} days)" if days else "none yet"

@@ -1,0 +1,265 @@
+"""The result tables: what was computed, told and seen; public and stable (users' queries depend on them)."""
+
+from __future__ import annotations
+
+
+from ecs_exposure.schemas import STRINGS, Column, Table, column, table
+from ecs_exposure.schemas.snapshots import BOOL, DATE, FLOAT, INT, STRING, TIME
+
+SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL")
+LIKELIHOODS = ("Very High", "High", "Moderate", "Low")
+IMPACTS = ("High", "Medium", "Low", "Unknown")
+REACHABILITIES = ("DIRECT", "VIA_LOAD_BALANCER", "NOT_REACHABLE", "UNKNOWN")
+CATEGORIES = ("Misconfiguration", "Reachability", "Vulnerability", "Assumability", "Impact")
+COVERAGE_STATUSES = ("ok", "denied", "not_enabled", "failed", "invalid", "excluded")
+CHANGES = ("opened", "resolved", "worsened", "improved", "changed")
+SCAN_STATUSES = ("scanned", "never_scanned", "no_longer_scanned", "unsupported", "not_in_ecr", "unknown")
+PUBLICATION_STATUSES = ("sent", "failed", "not_enabled", "denied", "dry_run")
+
+_DAY = column("snapshot_date", DATE, "day of the snapshot", nullable=False)
+_RESOURCE = (
+    _DAY,
+    column("account_id", STRING, "AWS account of the service", nullable=False),
+    column("region", STRING, "AWS Region of the service", nullable=False),
+    column("resource_id", STRING, "service ARN in the long form", nullable=False),
+)
+_CARRIED = (
+    column("is_carried", BOOL, "not seen today: carried over from the last day it was seen", nullable=False),
+    column("observed_date", DATE, "day it was last really seen", nullable=False),
+)
+
+
+def _severity(name: str, description: str, *, nullable: bool = True) -> Column:
+    return column(name, STRING, description, nullable=nullable, values=SEVERITIES)
+
+
+COVERAGE = table(
+    "coverage", "one row per target × dataset", "account_id region dataset",
+    (
+        _DAY,
+        column("account_id", STRING, "AWS account", nullable=False),
+        column("region", STRING, "AWS Region, or `global`", nullable=False),
+        column("dataset", STRING, "snapshot dataset", nullable=False),
+        column("status", STRING, "what was seen", nullable=False, values=COVERAGE_STATUSES),
+        column("rows", INT, "rows seen today; NULL when not seen (unknown is never zero)"),
+        column("api_calls", INT, "AWS calls made, attempts included; a collector's calls are counted at its first dataset", nullable=False),
+        column("message", STRING, "why it was not seen, and what to do; at most 500 characters"),
+        column("collected_at", TIME, "when the collector finished", nullable=False),
+        column("observed_date", DATE, "day the rows in force were really seen: today when ok, an earlier day when carried, NULL when never"),
+        column("file", STRING, "file that holds the target's rows, relative to the dataset's day folder; NULL when there are none"),
+    ),
+)  # fmt: skip
+
+_TABLES = (
+    COVERAGE,
+    table(
+        "trait_hit", "one row per service × trait", "resource_id trait",
+        (
+            *_RESOURCE,
+            column("trait", STRING, "name of the trait", nullable=False),
+            column("category", STRING, "AWS's category", nullable=False, values=CATEGORIES),
+            column("state", STRING, "hit, or unknown where a dataset the trait needs was not seen", nullable=False, values=("hit", "unknown")),
+            column("evidence", STRING, "JSON array, sorted, one object per row that hit; NULL when unknown"),
+            *_CARRIED,
+        ),
+    ),
+    table(
+        "exposure", "one row per service with a hit or an unknown", "resource_id",
+        (
+            *_RESOURCE,
+            _severity("severity", "AWS's matrix for the worst driver; INFORMATIONAL without one", nullable=False),
+            column("likelihood", STRING, "likelihood of the driver; NULL without one", values=LIKELIHOODS),
+            column("impact", STRING, "impact paired with the driver", nullable=False, values=IMPACTS),
+            column("driver", STRING, "vulnerability id or trait that decided the severity; NULL without one"),
+            column("driver_rule", STRING, "the rule that gave the driver its likelihood, with its source"),
+            column("impact_reason", STRING, "what decided the impact"),
+            column("score", FLOAT, "0–100, ordered inside the severity's band", nullable=False),
+            column("exploit_probability", FLOAT, "1 − ∏(1 − p) over distinct network-exploitable vulnerabilities, six digits; NULL when none is known"),
+            column("highest_probability", FLOAT, "highest p (1 if in KEV, else EPSS); NULL when none is known"),
+            column("reachability", STRING, "how the internet reaches the service", nullable=False, values=REACHABILITIES),
+            column("is_exposed", BOOL, "counted as exposed to the internet", nullable=False),
+            column("is_minimum", BOOL, "something was not seen or not known: the severity is \"at least\" this", nullable=False),
+            column("minimum_reason", STRING, "what was not seen or known; NULL when nothing"),
+            column("traits", STRINGS, "traits hit, sorted", nullable=False),
+            column("unknown_traits", STRINGS, "traits that could not be decided, sorted", nullable=False),
+            column("vulnerability_count", INT, "distinct active vulnerabilities of the running images; NULL when no image was scanned"),
+            column("high_priority_vulnerability_count", INT, "those of high priority; NULL when no image was scanned"),
+            column("is_dormant", BOOL, "nothing running and nothing desired", nullable=False),
+            *_CARRIED,
+            column("first_observed_date", DATE, "first day the service had an exposure; never moves", nullable=False),
+            column("due_date", DATE, "day by which the exposure should be gone; NULL below LOW"),
+            column("title", STRING, "one sentence, at most 256 characters", nullable=False),
+            column("cluster_name", STRING, "name of the cluster", nullable=False),
+            column("service_name", STRING, "name of the service", nullable=False),
+            column("launch_type", STRING, "launch type"),
+            column("task_definition_arns", STRINGS, "revisions in force, sorted", nullable=False),
+            column("account_name", STRING, "name of the account"),
+            column("ou_path", STRING, "organisational units from the root down"),
+            column("owner", STRING, "value of the owner tag of the service, else of its cluster, else of its account"),
+            column("tags", STRING, "tags of the service as a JSON object"),
+        ),
+    ),
+    table(
+        "driver", "one row per exposure × candidate driver, the worst ten vulnerabilities of a service at most", "resource_id driver",
+        (
+            *_RESOURCE,
+            column("driver", STRING, "vulnerability id or trait", nullable=False),
+            column("kind", STRING, "what it is", nullable=False, values=("vulnerability", "configuration")),
+            column("likelihood", STRING, "likelihood", nullable=False, values=LIKELIHOODS),
+            column("impact", STRING, "impact paired with it", nullable=False, values=IMPACTS),
+            _severity("severity", "AWS's matrix for the pair", nullable=False),
+            column("rule", STRING, "rule that gave the likelihood, with its source", nullable=False),
+            column("inputs", STRING, "JSON object of the rule's inputs", nullable=False),
+            column("rank", INT, "1 is the one shown as the exposure's driver", nullable=False),
+        ),
+    ),
+    table(
+        "path", "one row per way the internet reaches a service", "resource_id path_id",
+        (
+            *_RESOURCE,
+            column("path_id", STRING, "hash of the hops", nullable=False),
+            column("kind", STRING, "which reachability it makes", nullable=False, values=("DIRECT", "VIA_LOAD_BALANCER")),
+            column("hops", STRING, "JSON array from the internet to the container", nullable=False),
+            column("needs_traits", STRINGS, "traits without which the path is gone, sorted", nullable=False),
+        ),
+    ),
+    table(
+        "image_vulnerability", "one row per digest × vulnerability × package", "registry_account region image_digest vulnerability_id package_name installed_version package_file_path",
+        (
+            _DAY,
+            column("registry_account", STRING, "account of the registry", nullable=False),
+            column("region", STRING, "Region of the registry", nullable=False),
+            column("repository_name", STRING, "repository", nullable=False),
+            column("image_digest", STRING, "digest that runs (the index of multi-architecture images)", nullable=False),
+            column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
+            column("package_name", STRING, "vulnerable package", nullable=False),
+            column("installed_version", STRING, "version installed"),
+            column("package_file_path", STRING, "file that names the package"),
+            column("finding_arn", STRING, "Inspector's finding"),
+            column("severity", STRING, "Inspector's label"),
+            column("epss", FLOAT, "highest EPSS known for the CVE in the last seven days; NULL when unknown"),
+            column("kev", BOOL, "in CISA's catalogue; NULL when not asked"),
+            column("exploit_available", BOOL, "a public exploit is known; NULL when not said"),
+            column("probability", FLOAT, "1 if in KEV, else EPSS, six digits; NULL when neither is known"),
+            column("cvss_vector", STRING, "vector used; NULL when none"),
+            column("cvss_base_score", FLOAT, "base score of it"),
+            column("is_network_exploitable", BOOL, "network, no privileges, no interaction; NULL without a vector"),
+            column("automatable", BOOL, "an attacker can automate it; NULL without a vector"),
+            column("technical_impact", STRING, "total or partial", values=("total", "partial")),
+            column("is_availability_only", BOOL, "neither confidentiality nor integrity is touched; NULL without a vector"),
+            column("is_kernel_package", BOOL, "kernel package inside an image: not the kernel that runs", nullable=False),
+            column("high_priority", BOOL, "network, no privileges, no interaction, and evidence of exploitation", nullable=False),
+            column("is_suppressed", BOOL, "suppressed in Amazon Inspector: kept and shown apart, drives nothing", nullable=False),
+            column("fixed_in_version", STRING, "version named as fixed"),
+            column("fix_command", STRING, "Inspector's remediation for the package"),
+            *_CARRIED,
+        ),
+    ),
+    table(
+        "service_image", "one row per service × container × digest", "resource_id container_name image_digest image",
+        (
+            *_RESOURCE,
+            column("container_name", STRING, "name of the container", nullable=False),
+            column("image", STRING, "image as the task or definition names it", nullable=False),
+            column("image_digest", STRING, "digest; NULL when it could not be resolved"),
+            column("registry_account", STRING, "account of the ECR registry; NULL outside ECR"),
+            column("registry_region", STRING, "Region of the ECR registry; NULL outside ECR"),
+            column("repository_name", STRING, "repository; NULL outside ECR"),
+            column("scan_status", STRING, "what is known of its vulnerabilities", nullable=False, values=SCAN_STATUSES),
+            column("is_running", BOOL, "a task runs it now", nullable=False),
+            column("last_running_date", DATE, "last day a task was seen running it"),
+            *_CARRIED,
+        ),
+    ),
+    table(
+        "scenario", "one row per exposure × set of removals", "resource_id removed_kind removed",
+        (
+            *_RESOURCE,
+            column("removed_kind", STRING, "what is taken away", nullable=False, values=("as_is", "trait", "package", "image")),
+            column("removed", STRING, "its name; empty for as_is", nullable=False),
+            _severity("severity", "severity that would remain", nullable=False),
+            column("score", FLOAT, "score that would remain", nullable=False),
+        ),
+    ),
+    table(
+        "fix", "one row per exposure × single removal", "resource_id removed_kind removed",
+        (
+            *_RESOURCE,
+            column("removed_kind", STRING, "what is taken away", nullable=False, values=("trait", "package", "image")),
+            column("removed", STRING, "trait, `package@digest`, or digest", nullable=False),
+            column("description", STRING, "the fix in one sentence", nullable=False),
+            _severity("severity_before", "severity now", nullable=False),
+            _severity("severity_after", "severity once done", nullable=False),
+            column("score_before", FLOAT, "score now", nullable=False),
+            column("score_after", FLOAT, "score once done", nullable=False),
+            column("rank", INT, "1 is the fix that lowers the service's score most", nullable=False),
+        ),
+    ),
+    table(
+        "change", "one row per service whose exposure differs from the previous assessed day", "resource_id",
+        (
+            *_RESOURCE,
+            column("change", STRING, "crossing of, or move above, the publishing line", nullable=False, values=CHANGES),
+            column("cause", STRING, "the estate changed, or only our rules did", nullable=False, values=("estate", "rules")),
+            _severity("severity_before", "on the previous day; NULL when there was no exposure"),
+            _severity("severity_after", "today; NULL when there is no exposure any more"),
+            column("traits_added", STRINGS, "sorted", nullable=False),
+            column("traits_removed", STRINGS, "sorted", nullable=False),
+            column("opened_date", DATE, "day it was opened, for resolved ones: time to remediate is measured from it"),
+            column("service_name", STRING, "name of the service"),
+            column("cluster_name", STRING, "name of the cluster"),
+            column("account_name", STRING, "name of the account"),
+            column("ou_path", STRING, "organisational units from the root down"),
+            column("owner", STRING, "owner"),
+        ),
+    ),
+    table(
+        "lifecycle", "one row per service that ever had an exposure: the dates that must survive its absence", "resource_id",
+        (
+            *_RESOURCE,
+            column("first_observed_date", DATE, "first day it had an exposure", nullable=False),
+            column("last_observed_date", DATE, "last day it had one", nullable=False),
+            column("opened_date", DATE, "day the present open stretch began; NULL when not open"),
+        ),
+    ),
+    table(
+        "finding", "one row per exposure at LOW or above, as it is told to Security Hub", "finding_id",
+        (
+            *_RESOURCE,
+            column("finding_id", STRING, "stable id from the service's key", nullable=False),
+            column("content_hash", STRING, "hash of severity, likelihood, impact, traits, durable evidence, top vulnerability ids and best fix", nullable=False),
+            _severity("severity", "severity", nullable=False),
+            column("document", STRING, "the finding in AWS Security Finding Format as JSON, without UpdatedAt", nullable=False),
+        ),
+    ),
+    table(
+        "publication", "one row per finding × attempt; append-only", "finding_id published_at",
+        (
+            *_RESOURCE,
+            column("finding_id", STRING, "id in Security Hub", nullable=False),
+            column("content_hash", STRING, "hash of what was sent", nullable=False),
+            _severity("severity", "severity sent"),
+            column("record_state", STRING, "state sent", nullable=False, values=("ACTIVE", "ARCHIVED")),
+            column("status", STRING, "what came of it", nullable=False, values=PUBLICATION_STATUSES),
+            column("reason", STRING, "why it was sent", nullable=False, values=("new", "changed", "heartbeat", "archived", "reopened")),
+            column("error_code", STRING, "Security Hub's code or the exception's; NULL when sent"),
+            column("error_message", STRING, "Security Hub's words, at most 500 characters"),
+            column("created_at", TIME, "CreatedAt sent; never changes", nullable=False),
+            column("updated_at", TIME, "UpdatedAt sent; strictly increases", nullable=False),
+            column("published_at", TIME, "when the attempt was made", nullable=False),
+        ),
+    ),
+)  # fmt: skip
+
+RESULTS: dict[str, Table] = {item.name: item for item in _TABLES}
+"""Every result table by name."""
+
+SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "finding", "publication"))
+"""Result tables that SQL computes; `exposures.<name>` in sql/ is the model of each."""
+
+
+def severity_rank(severity: str) -> int:
+    """0 for CRITICAL up to 4 for INFORMATIONAL. Raises ValueError for another word."""
+    return SEVERITIES.index(severity)
+
+
