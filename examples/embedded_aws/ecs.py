@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 from moto.moto_api._internal import mock_random
@@ -19,6 +18,7 @@ from embedded_aws.ecs_services import Services
 from embedded_aws.ecs_store import Cluster, Space, at_most, found, invalid, listing
 from embedded_aws.state import dispatch, pack, unpack
 
+# What ECS fills in, and gives back, where a container definition is silent.
 _CONTAINER_DEFAULTS: dict[str, Any] = {
     "cpu": 0,
     "essential": True,
@@ -30,20 +30,9 @@ _CONTAINER_DEFAULTS: dict[str, Any] = {
 
 
 class Ecs(Services):
-    def __init__(self) -> None:
-        self._spaces: dict[tuple[str, str], Space] = {}
-        self.now = lambda: datetime.now(UTC)
-        """The clock behind createdAt, startedAt and registeredAt; an organisation's loader sets its own."""
-
     def call(self, call: Call) -> dict[str, Any]:
-        # The answer is encoded after this returns, while other threads may write.
-        return copy.deepcopy(dispatch(self, call))
-
-    def space(self, call: Call) -> Space:  # type: ignore[override]
-        key = (call.account_id, call.region)
-        if key not in self._spaces:
-            self._spaces[key] = Space(*key)
-        return self._spaces[key]
+        with self.lock:  # the answer is encoded after this returns, while other threads may write: copy it
+            return copy.deepcopy(dispatch(self, call))
 
     # --- clusters ---
 
@@ -140,8 +129,7 @@ class Ecs(Services):
         ecs_definitions.check(given)
         tags = given.pop("tags", [])
         family = given["family"]
-        revision = max((one["revision"] for one in space.definitions.values() if one["family"] == family), default=0) + 1 \
-            if family in space.latest else 1
+        revision = space.revisions.get(family, 0) + 1
         name = f"{family}:{revision}"
         definition = {
             "volumes": [],
@@ -157,7 +145,7 @@ class Ecs(Services):
         awsvpc = given.get("networkMode") == "awsvpc"
         definition["containerDefinitions"] = [_container(one, awsvpc) for one in given["containerDefinitions"]]
         space.definitions[name] = definition
-        space.latest[family] = revision
+        space.latest[family] = space.revisions[family] = revision
         if tags:
             space.tags[definition["taskDefinitionArn"]] = tags
         return {"taskDefinition": definition, "tags": tags}
@@ -249,7 +237,7 @@ class Ecs(Services):
         known = {name: _provider(space, name) for name in ("FARGATE", "FARGATE_SPOT")} | space.capacity_providers
         references = call.parameters.get("capacityProviders")
         if references is None:
-            return listing(call, list(known.values()), "capacityProviders", default=100, largest=100) | {"failures": []}
+            return listing(call, list(known.values()), "capacityProviders", default=10, largest=10) | {"failures": []}
         names = [reference.rpartition("/")[2] for reference in at_most(references, 100, "Capacity providers")]
         records, failures = found(names, known, lambda name: space.arn(f"capacity-provider/{name}"))
         return {"capacityProviders": records, "failures": failures}
@@ -276,18 +264,18 @@ class Ecs(Services):
 
     def dump(self) -> dict[str, Any]:
         spaces = []
-        for space in self._spaces.values():
-            plain = {key: value for key, value in vars(space).items() if key != "clusters"}
-            plain["clusters"] = {name: vars(cluster) for name, cluster in space.clusters.items()}
-            spaces.append(pack(plain))
+        with self.lock:
+            for space in self.spaces.values():
+                clusters = {name: vars(cluster) for name, cluster in space.clusters.items()}
+                spaces.append(pack(vars(space) | {"clusters": clusters}))
         return {"spaces": spaces}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._spaces = {}
+        self.spaces = {}
         for packed in state.get("spaces", []):
             plain = unpack(packed)
             plain["clusters"] = {name: Cluster(**fields) for name, fields in plain["clusters"].items()}
-            self._spaces[plain["account_id"], plain["region"]] = Space(**plain)
+            self.spaces[plain["account_id"], plain["region"]] = Space(**plain)
 
 
 def _container(given: dict[str, Any], awsvpc: bool) -> dict[str, Any]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 
 from moto.moto_api._internal import mock_random
 
 from embedded_aws import ecs_tasks
 from embedded_aws.contract import Call
-from embedded_aws.ecs_store import Cluster, Space, invalid, listing
+from embedded_aws.ecs_store import Cluster, EcsState, Space, invalid, listing
 
 # Members of CreateService and UpdateService that DescribeServices gives back as they came.
 _KEPT = (
@@ -23,11 +21,8 @@ _DEPLOYED = ("capacityProviderStrategy", "launchType", "platformVersion", "netwo
 _STARTS_DEPLOYMENT = ("taskDefinition", "networkConfiguration", "capacityProviderStrategy", "platformVersion")
 
 
-class Services:
-    """The writing half of the ECS fake that concerns services, task sets and their tasks."""
-
-    now: Callable[[], datetime]
-    space: Callable[[Call], Space]
+class Services(EcsState):
+    """The part of the ECS fake that concerns services, task sets and their tasks."""
 
     def create_service(self, call: Call) -> dict[str, Any]:
         given, space = call.parameters, self.space(call)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from embedded_aws.contract import AwsError, Call
@@ -44,7 +46,10 @@ class Space:
     region: str
     clusters: dict[str, Cluster] = field(default_factory=dict)
     definitions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revisions: dict[str, int] = field(default_factory=dict)
+    """The highest revision ever given out, by family: numbers are not used twice."""
     latest: dict[str, int] = field(default_factory=dict)
+    """The highest active revision by family, 0 when none is."""
     capacity_providers: dict[str, dict[str, Any]] = field(default_factory=dict)
     tags: dict[str, list[dict[str, str]]] = field(default_factory=dict)
 
@@ -74,6 +79,22 @@ class Space:
 
     def tags_of(self, resource_arn: str) -> list[dict[str, str]]:
         return [dict(tag) for tag in self.tags.get(resource_arn, [])]
+
+
+class EcsState:
+    """The spaces behind the fake, its lock and its clock."""
+
+    def __init__(self) -> None:
+        self.spaces: dict[tuple[str, str], Space] = {}
+        self.lock = threading.RLock()
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        """The clock behind createdAt, startedAt and registeredAt; an organisation's loader sets its own."""
+
+    def space(self, call: Call) -> Space:
+        key = (call.account_id, call.region)
+        if key not in self.spaces:
+            self.spaces[key] = Space(*key)
+        return self.spaces[key]
 
 
 def invalid(message: str) -> AwsError:

@@ -90,12 +90,23 @@ def operation_name(service: str, request: Request) -> str:
         query = parse_qs(request.query, keep_blank_values=True)
         for method, pattern, literals, name in _routes(service):
             if method == request.method and pattern.match(request.path) and _has(query, literals):
-                return name
+                if _headers_required(model.operation_model(name)) <= request.headers.keys():
+                    return name
     raise UnknownOperation(f"{service}: no operation for {request.method} {request.path}")
 
 
 def _has(query: dict[str, list[str]], literals: dict[str, list[str]]) -> bool:
     return all(key in query and (values == [""] or query[key] == values) for key, values in literals.items())
+
+
+def _headers_required(operation: OperationModel) -> set[str]:
+    """S3's CopyObject differs from PutObject only by a header that it requires."""
+    shape = operation.input_shape
+    required = shape.required_members if shape is not None else []
+    members = [shape.members[name] for name in required]
+    return {
+        member.serialization["name"].lower() for member in members if member.serialization.get("location") == "header"
+    }
 
 
 # --- requests -----------------------------------------------------------------------------------------------

@@ -7,11 +7,13 @@ import binascii
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore import xform_name
 
 from embedded_aws.contract import AwsError, Call, NotPlayed
+
+_T = TypeVar("_T")
 
 _method_name = cache(xform_name)
 
@@ -24,7 +26,7 @@ def dispatch(fake: object, call: Call) -> dict[str, Any]:
     return method(call)
 
 
-def page[T](items: Sequence[T], token: str | None, size: int, error_code: str) -> tuple[list[T], str | None]:
+def page(items: Sequence[_T], token: str | None, size: int, error_code: str) -> tuple[list[_T], str | None]:
     """One page and the token of the next. Raises `error_code` for a token this service never gave out."""
     start = 0
     if token:

@@ -30,6 +30,7 @@ from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -152,30 +153,33 @@ class Lake:
         matches = (_DAY_FOLDER.search(info.path.rstrip("/")) for info in infos if info.type == fs.FileType.Directory)
         return sorted(date.fromisoformat(match[1]) for match in matches if match)
 
-    def _write(self, relative: str, rows: pa.Table) -> None:
+    @contextmanager
+    def _replacing(self, relative: str) -> Iterator[str]:
+        """A path to write to, put in place of `relative` when all went well: an object on S3 appears only when it is complete anyway."""
         path = self._path(relative)
         temporary = path if self.is_remote else f"{path}.tmp"
         try:
             if not self.is_remote:
                 self._fs.create_dir(path.rpartition("/")[0], recursive=True)
-            pq.write_table(rows, temporary, filesystem=self._fs, compression="zstd")
+            yield temporary
             if temporary != path:
                 self._fs.move(temporary, path)
         except OSError as error:
             raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
 
+    def _write(self, relative: str, rows: pa.Table | pa.RecordBatchReader) -> int:
+        """Write one Parquet file, streaming from a reader; returns its rows."""
+        batches = rows if isinstance(rows, pa.RecordBatchReader) else rows.to_batches()
+        count = 0
+        with self._replacing(relative) as path, pq.ParquetWriter(path, rows.schema, filesystem=self._fs, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+                count += batch.num_rows
+        return count
+
     def _put(self, relative: str, text: str) -> None:
-        path = self._path(relative)
-        temporary = path if self.is_remote else f"{path}.tmp"
-        try:
-            if not self.is_remote:
-                self._fs.create_dir(path.rpartition("/")[0], recursive=True)
-            with self._fs.open_output_stream(temporary) as stream:
-                stream.write(text.encode())
-            if temporary != path:
-                self._fs.move(temporary, path)
-        except OSError as error:
-            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
+        with self._replacing(relative) as path, self._fs.open_output_stream(path) as stream:
+            stream.write(text.encode())
 
     def _get(self, relative: str) -> str | None:
         try:
@@ -219,6 +223,14 @@ class Lake:
             raise LakeError(_missing(self.location, relative)) from None
         return path
 
+    def put_documents(self, relative: str, folder: Path) -> str:
+        """Copy a folder of rendered pages into the lake and return where its index lies."""
+        target = self._path(relative)
+        if not self.is_remote:
+            self._fs.create_dir(target, recursive=True)
+        fs.copy_files(str(folder), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self._fs)
+        return f"s3://{target}/index.html" if self.is_remote else f"{target}/index.html"
+
     # Snapshots
 
     def writer(self, day: date, part: str) -> SnapshotWriter:
@@ -251,13 +263,21 @@ class Lake:
                 [files],
             )
 
-    def attach_snapshot(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str = "snapshot") -> None:
-        """`schema.<dataset>` for every dataset and `schema.coverage`, typed, with the rows of that day's committed batches.
+    def attach_snapshot(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        day: date,
+        schema: str = "snapshot",
+        *,
+        datasets: Collection[str] = SNAPSHOTS.keys(),
+    ) -> None:
+        """`schema.<dataset>` for the datasets and `schema.coverage`, typed, with the rows of that day's committed batches.
 
         image_finding is a view (it can be large and is read once), the others are tables.
         """
         self._attach_coverage(connection, day, schema)
-        for name, dataset in SNAPSHOTS.items():
+        for name in datasets:
+            dataset = SNAPSHOTS[name]
             create_empty(connection, schema, {name: dataset})
             files = [
                 row[0]
@@ -289,6 +309,21 @@ class Lake:
             else:
                 connection.execute(f"create or replace table {schema}.{name} as {select}")
 
+    def rows(self, day: date, dataset: Table, accounts: Collection[str], coverage: pa.Table) -> pa.Table:
+        """Rows of one dataset for some accounts on one day, from only the files that `coverage` names for them."""
+        names = pc.and_(
+            pc.equal(coverage["dataset"], dataset.name), pc.is_in(coverage["account_id"], pa.array(sorted(accounts), pa.string()))
+        )
+        files = sorted({file for file in coverage.filter(names)["file"].to_pylist() if file})
+        parts = []
+        for path in self.local(f"snapshots/{dataset.name}/snapshot_date={day}/{file}" for file in files):
+            part = pq.read_table(path, filters=[("account_id", "in", sorted(accounts))], partitioning=None)
+            missing = [name for name in dataset.column_names if name not in part.column_names]
+            for name in missing:
+                part = part.append_column(name, pa.nulls(part.num_rows, dataset.schema.field(name).type))
+            parts.append(part.select(list(dataset.column_names)).cast(dataset.schema))
+        return pa.concat_tables(parts) if parts else dataset.schema.empty_table()
+
     # Results
 
     def days(self) -> list[date]:
@@ -307,15 +342,18 @@ class Lake:
         record = json.loads(text)
         return Day(day, record["run_id"], record["rules_version"], {name: tuple(files) for name, files in record["files"].items()})
 
-    def commit_day(self, day: date, run_id: str, rules_version: str, tables: Mapping[str, pa.Table]) -> Day:
+    def commit_day(
+        self, day: date, run_id: str, rules_version: str, tables: Iterable[tuple[str, pa.Table | pa.RecordBatchReader]]
+    ) -> Day:
         """Write the day's results and make them visible by one PUT; files of a superseded run are deleted after the switch."""
         before = self.day(day) if day in self.days() else None
         files: dict[str, tuple[str, ...]] = {}
-        for name, rows in tables.items():
-            if rows.num_rows:
-                relative = f"results/{name}/snapshot_date={day}/{run_id}.parquet"
-                self._write(relative, rows)
+        for name, rows in tables:
+            relative = f"results/{name}/snapshot_date={day}/{run_id}.parquet"
+            if self._write(relative, rows):
                 files[name] = (relative,)
+            else:
+                self._delete(relative)
         record = {
             "snapshot_date": str(day),
             "run_id": run_id,
@@ -353,11 +391,14 @@ class Lake:
                 files += self.day(day).files.get(table, ())
         return files
 
-    def attach_results(self, connection: duckdb.DuckDBPyConnection, day: date | None, schema: str) -> None:
-        """`schema.<table>` for every result table as of one assessed day, typed; all empty when `day` is None."""
-        create_empty(connection, schema, RESULTS)
+    def attach_results(
+        self, connection: duckdb.DuckDBPyConnection, day: date | None, schema: str, *, tables: Collection[str] = RESULTS.keys()
+    ) -> None:
+        """`schema.<table>` for the result tables as of one assessed day, typed; all empty when `day` is None."""
+        wanted = {name: RESULTS[name] for name in tables}
+        create_empty(connection, schema, wanted)
         if day is not None:
-            self._attach(connection, schema, [day], RESULTS)
+            self._attach(connection, schema, [day], wanted)
 
     def attach_history(
         self,
@@ -366,10 +407,10 @@ class Lake:
         *,
         since: date | None = None,
         until: date | None = None,
-        tables: Collection[str] | None = None,
+        tables: Collection[str] = RESULTS.keys(),
     ) -> None:
         """`schema.<table>` over the assessed days from `since` to `until` (both included): a view per table, reading only those days' files."""
-        wanted = {name: RESULTS[name] for name in (tables if tables is not None else RESULTS)}
+        wanted = {name: RESULTS[name] for name in tables}
         create_empty(connection, schema, wanted)
         self._attach(connection, schema, [day for day in self.days() if (not since or day >= since) and (not until or day <= until)], wanted)
 

@@ -19,8 +19,6 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ecs_exposure.schemas import Table
-
 _BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
 _SPACES = str.maketrans(dict.fromkeys(_BREAKS, " "))
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi, zero width), lone surrogates, separators
@@ -171,9 +169,3 @@ def as_text(columns: Sequence[str], rows: Iterable[Sequence[object]], form: Form
     out = io.StringIO()
     print_rows(columns, rows, form, out)
     return out.getvalue()
-
-
-def empty_ddl(table: Table, schema: str) -> str:
-    """DuckDB's CREATE TABLE of an empty table of the declared columns."""
-    columns = ", ".join(f'"{item.name}" {duckdb_type(item.type)}' for item in table.columns)
-    return f'create table "{schema}"."{table.name}" ({columns})'

@@ -1,0 +1,81 @@
+"""
+### The nightly exposure scan
+
+batches → **collect** (mapped) → images (mapped) → **gate** → **assess** → **publish** (mapped) → report
+
+Snapshots ECS, IAM and network data of every account and Region, then asks ECR and Amazon Inspector about the images that run; checks
+the night with Great Expectations; computes each service's traits and severity; sends what changed to Security Hub.
+
+* **Day**: the run's `snapshot_date` parameter, else the UTC date of `run_after`. Clearing a task keeps the day; a past day is never collected again.
+* **Retries** collect only targets without an `ok` coverage row. What cannot be seen is recorded in `coverage` and carried over, never called fixed.
+* **Something red?** `docs/operate.md` says for each stage what it means and what to do.
+"""
+
+from datetime import datetime, timedelta
+
+from airflow.sdk import Asset, Param, dag, task
+
+from ecs_exposure_airflow import stages
+
+FINDINGS = Asset(name="exposure/findings", uri="ecs-exposure://findings")
+
+
+@dag(
+    schedule="0 2 * * *",
+    start_date=datetime(2026, 1, 1),
+    catchup=False,
+    max_active_runs=1,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=2), "retry_exponential_backoff": True},
+    params={"snapshot_date": Param(None, type=["null", "string"], format="date", description="Day to scan (default: today, UTC)")},
+    doc_md=__doc__,
+    tags=["ecs-exposure"],
+)
+def exposure_nightly():
+    @task
+    def batches():
+        return stages.plan()
+
+    @task(max_active_tis_per_dagrun=16)
+    def collect(batch):
+        return stages.collect(batch)
+
+    # A batch that died must not blind the rest: its targets are `failed` coverage, which the gate weighs.
+    @task(trigger_rule="all_done")
+    def image_batches():
+        return stages.plan_images()
+
+    @task(max_active_tis_per_dagrun=16)
+    def images(batch):
+        return stages.collect_images(batch)
+
+    @task(trigger_rule="all_done")
+    def gate():
+        return stages.gate()
+
+    @task(outlets=[FINDINGS], pool=stages.POOL)
+    def assess():
+        return stages.assess()
+
+    @task
+    def publish_batches():
+        return stages.plan_publish()
+
+    @task(max_active_tis_per_dagrun=16)
+    def publish(batch):
+        return stages.publish(batch)
+
+    @task(trigger_rule="none_failed")
+    def report():
+        return stages.report()
+
+    collected = collect.expand(batch=batches())
+    planned = image_batches()
+    gated = gate()
+    assessed = assess()
+    to_publish = publish_batches()
+    collected >> planned
+    images.expand(batch=planned) >> gated >> assessed >> to_publish
+    publish.expand(batch=to_publish) >> report()
+
+
+exposure_nightly()

@@ -1,0 +1,402 @@
+"""Access to AWS: one assumed role per account and purpose, clients under a request budget, errors told in coverage's words.
+
+Nothing here knows a dataset. Every request a client really sends (retries included) first waits for its share of AWS's published
+rate and is counted.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from botocore.config import Config
+from botocore.credentials import DeferredRefreshableCredentials
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ReadTimeoutError
+from botocore.loaders import create_loader
+from botocore.parsers import ResponseParserError
+from botocore.session import Session
+
+from ecs_exposure.settings import PREFIX, Settings
+
+Purpose = Literal["organization", "read", "publish"]
+Status = Literal["denied", "not_enabled", "excluded", "failed"]
+
+GLOBAL = "global"
+MESSAGE_LIMIT = 500
+ROLE_SECONDS = (
+    3600  # the longest an assumed role lasts when the scanner's own credentials come from a role (role chaining)
+)
+
+
+class IncompleteAnswer(Exception):
+    """AWS answered 200 but without what the operation must return, e.g. a list operation without its list: never an empty list."""
+
+
+class RoleError(ClientError):
+    """A role could not be assumed. `role_arn` names it; the text never quotes AWS's own, which may hold the external id."""
+
+    def __init__(self, error: ClientError, role_arn: str) -> None:
+        code = error.response.get("Error", {}).get("Code", "Unknown")
+        super().__init__({"Error": {"Code": code, "Message": f"cannot assume {role_arn}"}}, "AssumeRole")
+        self.role_arn = role_arn
+        self.is_organization_policy = bool(_ORGANIZATION_POLICY.search(_text(error)))
+
+
+AWS_ERRORS: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError, IncompleteAnswer)
+"""What a call to AWS may raise. Anything else is a programming error and is caught nowhere."""
+
+
+# --- request budget -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A token bucket that AWS keeps per account and Region: `burst` requests at once, `refill` more every second."""
+
+    group: str
+    burst: float
+    refill: float
+
+
+# Amazon ECS developer guide, "Request throttling": operations of one group share a bucket.
+_ECS_CLUSTER = Rate("cluster-read", 50, 20)
+_ECS_SERVICE = Rate("service-read", 100, 20)
+_ECS_DEFINITION = Rate("task-definition-read", 50, 20)
+_ECS_CLUSTER_RESOURCE = Rate("cluster-resource-read", 100, 20)
+_ECS = {
+    "DescribeClusters": _ECS_CLUSTER,
+    "ListClusters": _ECS_CLUSTER,
+    "DescribeServices": _ECS_SERVICE,
+    "ListServices": _ECS_SERVICE,
+    "DescribeTaskDefinition": _ECS_DEFINITION,
+    "DescribeTasks": _ECS_CLUSTER_RESOURCE,
+    "ListTasks": _ECS_CLUSTER_RESOURCE,
+    "DescribeContainerInstances": _ECS_CLUSTER_RESOURCE,
+    "ListContainerInstances": _ECS_CLUSTER_RESOURCE,
+    "DescribeCapacityProviders": Rate("capacity-provider-read", 50, 20),
+}
+_OPERATIONS = {
+    "ecs": _ECS,
+    # AWS Organizations, "Quotas": ListAccounts 8 a second, 12 at once, per account.
+    "organizations": {"ListAccounts": Rate("ListAccounts", 12, 8)},
+    # AWS Security Hub, API reference of BatchImportFindings and GetFindings.
+    "securityhub": {
+        "BatchImportFindings": Rate("BatchImportFindings", 30, 10),
+        "GetFindings": Rate("GetFindings", 6, 3),
+    },
+}
+# (burst, refill, is the bucket the whole service's?) of operations without a row above.
+_DEFAULTS = {
+    "ecs": (50, 20, False),
+    "ec2": (100, 20, False),  # EC2 API throttling: 100/20 for each non-mutating action when paginated
+    "elbv2": (40, 10, True),  # the ELB page contradicts itself (200/50 and 40/10 account-wide): the careful one
+    "securityhub": (30, 10, False),
+    # IAM, ECR, Inspector, Organizations and STS publish no rate for these operations: ours, modest; adaptive retries go lower.
+    "iam": (20, 10, True),
+    "ecr": (40, 20, False),
+    "inspector2": (40, 20, False),
+    "organizations": (15, 10, False),
+    "sts": (100, 50, False),
+}
+
+
+def rate_of(service: str, operation: str) -> Rate:
+    """The bucket that a request of this operation draws from, as published (or assumed, where AWS publishes nothing)."""
+    if rate := _OPERATIONS.get(service, {}).get(operation):
+        return rate
+    burst, refill, is_shared = _DEFAULTS.get(service, (20, 10, False))
+    return Rate("*" if is_shared else operation, burst, refill)
+
+
+class Bucket:
+    """A token bucket whose callers wait by themselves: `reserve` hands out places in the queue, never sleeps."""
+
+    def __init__(self, burst: float, refill: float, now: float) -> None:
+        self._burst = max(1.0, burst)
+        self._refill = refill
+        self._tokens = self._burst
+        self._at = now
+        self._lock = threading.Lock()
+
+    def reserve(self, now: float) -> float:
+        """Take one token; the seconds to wait before the request may go."""
+        with self._lock:
+            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._refill)
+            self._at = now
+            self._tokens -= 1
+            return max(0.0, -self._tokens / self._refill)
+
+
+# --- clients ------------------------------------------------------------------------------------------------
+
+
+class _Assumed:
+    """botocore's `credential_provider` component for a session that only ever uses one assumed role."""
+
+    def __init__(self, credentials: DeferredRefreshableCredentials) -> None:
+        self._credentials = credentials
+
+    def load_credentials(self) -> DeferredRefreshableCredentials:
+        return self._credentials
+
+
+class AwsAccess:
+    """Clients of every account of the organisation.
+
+    Base credentials come from the environment (botocore's default chain). Each account and purpose has one assumed role, refreshed
+    by itself, with the external id of the settings and a regional STS endpoint. All sessions share one loader of service models:
+    without it each costs 27 MiB instead of 2.6. Thread-safe.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.RLock()
+        self._loader = create_loader()
+        self._sessions: dict[tuple[str, Purpose], Session] = {}
+        self._clients: dict[tuple[str, str, str, Purpose], Any] = {}
+        self._sts: Any = None
+        self._buckets: dict[tuple[str, str, str, str], Bucket] = {}
+        self._counts: Counter[tuple[str, str, str, str]] = Counter()
+        self._config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=settings.threads,
+            retries={"mode": "adaptive", "total_max_attempts": 6},
+            tcp_keepalive=True,
+            user_agent_extra=f"ecs-exposure/{_own_version()}",
+        )
+
+    def client(self, service: str, account_id: str, region: str, purpose: Purpose = "read") -> Any:
+        """The boto3 client of a service in an account and Region, made once. Region `global` is the partition's pseudo Region."""
+        key = (service, account_id, region, purpose)
+        with self._lock:
+            if key not in self._clients:
+                self._clients[key] = self._create(self._session(account_id, purpose), service, account_id, region)
+            return self._clients[key]
+
+    def assume(self, account_id: str, purpose: Purpose = "read") -> None:
+        """Assume the account's role now, if it is not assumed yet. Raises RoleError, or BotoCoreError without base credentials."""
+        with self._lock:
+            session = self._session(account_id, purpose)
+        session.get_credentials().get_frozen_credentials()
+
+    def release(self, account_id: str) -> None:
+        """Forget an account's clients and credentials (its counts stay): hundreds of accounts must not pile up."""
+        with self._lock:
+            for key in [key for key in self._clients if key[1] == account_id]:
+                self._clients.pop(key).close()
+            for owner in [owner for owner in self._sessions if owner[0] == account_id]:
+                del self._sessions[owner]
+
+    def calls(self, account_id: str, region: str, service: str | None = None) -> int:
+        """Requests really sent for an account and Region, retries included."""
+        with self._lock:
+            return sum(
+                count
+                for (account, place, name, _), count in self._counts.items()
+                if account == account_id and place == region and service in (None, name)
+            )
+
+    def operations(self) -> Counter[tuple[str, str]]:
+        """Requests really sent by (service, operation), over all accounts and Regions."""
+        total: Counter[tuple[str, str]] = Counter()
+        with self._lock:
+            for (_, _, service, operation), count in self._counts.items():
+                total[service, operation] += count
+        return total
+
+    def role_arn(self, account_id: str, purpose: Purpose) -> str:
+        """The role that is assumed in an account for a purpose."""
+        settings = self._settings
+        names = {
+            "organization": settings.organization_role_name,
+            "read": settings.read_role_name,
+            "publish": settings.publish_role_name,
+        }
+        return settings.role_arn(account_id, names[purpose])
+
+    def _session(self, account_id: str, purpose: Purpose) -> Session:
+        key = (account_id, purpose)
+        if key not in self._sessions:
+            session = self._new_session()
+            credentials = DeferredRefreshableCredentials(
+                refresh_using=lambda: self._assume_role(account_id, purpose), method="assume-role"
+            )
+            session.register_component("credential_provider", _Assumed(credentials))
+            self._sessions[key] = session
+        return self._sessions[key]
+
+    def _new_session(self) -> Session:
+        session = Session()
+        session.register_component("data_loader", self._loader)
+        return session
+
+    def _create(self, session: Session, service: str, account_id: str, region: str) -> Any:
+        place = _PSEUDO_REGIONS[self._settings.partition] if region == GLOBAL else region
+        client = session.create_client(service, region_name=place, config=self._config)  # type: ignore[call-overload]
+
+        def budget(event_name: str, **_: Any) -> None:  # returns None, else botocore takes the value for the answer
+            self._before_send(account_id, region, service, event_name.rpartition(".")[2])
+
+        client.meta.events.register_first("before-send", budget)
+        return client
+
+    def _before_send(self, account_id: str, region: str, service: str, operation: str) -> None:
+        rate = rate_of(service, operation)
+        share = self._settings.rate_share
+        key = (account_id, region, service, rate.group)
+        with self._lock:
+            if key not in self._buckets:
+                self._buckets[key] = Bucket(rate.burst * share, rate.refill * share, time.monotonic())
+            bucket = self._buckets[key]
+            self._counts[account_id, region, service, operation] += 1
+        if wait := bucket.reserve(time.monotonic()):
+            time.sleep(wait)
+
+    def _assume_role(self, account_id: str, purpose: Purpose) -> dict[str, Any]:
+        region = self._settings.regions[0]
+        with self._lock:
+            if self._sts is None:
+                # One client for all roles: STS is asked in the scanner's own name, so its calls belong to no member account.
+                self._sts = self._create(self._new_session(), "sts", "", region)
+        arn = self.role_arn(account_id, purpose)
+        external = self._settings.external_id
+        request: dict[str, Any] = {"RoleArn": arn, "RoleSessionName": "ecs-exposure", "DurationSeconds": ROLE_SECONDS}
+        if external is not None:
+            request["ExternalId"] = external.get_secret_value()
+        try:
+            answer = self._sts.assume_role(**request)
+        except ClientError as error:
+            raise RoleError(error, arn) from None  # AWS's validation errors quote the request, external id and all
+        if "Credentials" not in answer:
+            raise IncompleteAnswer(f"sts AssumeRole of {arn} answered without credentials")
+        credentials = answer["Credentials"]
+        return {
+            "access_key": credentials["AccessKeyId"],
+            "secret_key": credentials["SecretAccessKey"],
+            "token": credentials["SessionToken"],
+            "expiry_time": credentials["Expiration"].isoformat(),
+        }
+
+
+_PSEUDO_REGIONS = {"aws": "aws-global", "aws-cn": "aws-cn-global", "aws-us-gov": "aws-us-gov-global"}
+
+
+def _own_version() -> str:
+    try:
+        return version("ecs-exposure")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
+
+
+# --- errors -------------------------------------------------------------------------------------------------
+
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AccessDeniedForDependencyException",
+    "AuthorizationError",
+    "AuthorizationErrorException",
+    "UnauthorizedOperation",
+}
+# What services answer in a Region the account has not opted in to: the session's token means nothing there.
+_REGION_OFF = {"RegionDisabledException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
+_NOT_ENABLED = {
+    "InvalidAccessException",  # Security Hub
+    "AWSOrganizationsNotInUseException",
+    "OptInRequired",  # "You are not subscribed to this service"
+    "SubscriptionRequiredException",
+}
+_NOT_ENABLED_TEXT = re.compile(
+    r"account does not have access to api|not subscribed to|is not enabled|not been enabled|has not enabled",
+    re.IGNORECASE,
+)
+_ORGANIZATION_POLICY = re.compile(r"explicit deny in an? (service|resource) control policy", re.IGNORECASE)
+_ENCODED = re.compile(r"Encoded authorization failure message:\s*\S+", re.IGNORECASE)
+_SERVICES_THAT_ARE_SWITCHED_ON = {
+    "BatchImportFindings",
+    "GetFindings",
+    "ListFindings",
+    "ListCoverage",
+    "BatchGetFindingDetails",
+}
+
+
+def classify(error: Exception) -> tuple[Status, str]:
+    """Coverage's status for an error of AWS_ERRORS, and a message of at most 500 characters that says what to do.
+
+    The message holds AWS's code and text (never a request, a container's settings or a credential). Other exceptions are
+    programming errors: give them to nobody but the traceback.
+    """
+    status, text = _classify(error)
+    return status, bounded(text)
+
+
+def bounded(text: str) -> str:
+    """A message fit for coverage: one line, no control characters, at most 500 characters."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _classify(error: Exception) -> tuple[Status, str]:
+    if isinstance(error, RoleError):
+        return _classify_role(error)
+    if isinstance(error, ClientError):
+        return _classify_client(error)
+    if isinstance(error, IncompleteAnswer):
+        return "failed", f"incomplete answer: {error}; nothing of it was kept, the next run asks again"
+    if isinstance(error, NoCredentialsError):
+        return "failed", "the scanner has no AWS credentials of its own: give it a role or set AWS_PROFILE"
+    if isinstance(error, ReadTimeoutError):
+        return "failed", f"{error}; AWS was too slow, the next run asks again"
+    return "failed", f"{type(error).__name__}: {error}"
+
+
+def _classify_role(error: RoleError) -> tuple[Status, str]:
+    code, arn = _code(error), error.role_arn
+    account = arn.split(":")[4]
+    if error.is_organization_policy:
+        return (
+            "excluded",
+            f"a policy of the organisation forbids assuming {arn}; exclude account {account} or change the policy",
+        )
+    if code in _DENIED:
+        return "denied", (
+            f"cannot assume {arn}: deploy the scanner's roles (deploy/) to account {account}, check that the role trusts the scanner "
+            f"and that its external id is {PREFIX}EXTERNAL_ID; or exclude the account with {PREFIX}EXCLUDE_ACCOUNTS"
+        )
+    if code in _REGION_OFF:
+        return "failed", f"cannot assume {arn} ({code}): the scanner's own AWS credentials are not valid, renew them"
+    return "failed", f"cannot assume {arn}: STS answered {code}"
+
+
+def _classify_client(error: ClientError) -> tuple[Status, str]:
+    code, operation, text = _code(error), error.operation_name, _text(error)
+    said = f"{operation}: {code}: {_ENCODED.sub('', text)}"
+    if code in _DENIED:
+        if _ORGANIZATION_POLICY.search(text):
+            return "excluded", f"a policy of the organisation denies this call ({said})"
+        if operation in _SERVICES_THAT_ARE_SWITCHED_ON and _NOT_ENABLED_TEXT.search(text):
+            return "not_enabled", f"switch the service on in this account and Region ({said})"
+        return "denied", f"the role may not make this call; update the scanner's roles from deploy/ ({said})"
+    if code in _REGION_OFF:
+        return (
+            "excluded",
+            f"the Region is not enabled in this account; leave it out of {PREFIX}REGIONS or opt in ({said})",
+        )
+    if code in _NOT_ENABLED:
+        return "not_enabled", f"switch the service on in this account and Region ({said})"
+    return "failed", said
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "Unknown"))
+
+
+def _text(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", ""))

@@ -1,0 +1,211 @@
+"""Amazon EC2: what stands between a container and the internet, one collector per dataset so that one refusal blinds only one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, listing
+
+PAGE = 1000
+ROUTE_TABLE_PAGE = 100  # DescribeRouteTables' maximum
+DESCRIPTION_LIMIT = 255
+
+
+def collect_security_groups(context: Context) -> Rows:
+    """Rows of security_group and security_group_rule: one rule row per permission and source, in a stable order."""
+    ec2 = context.client("ec2")
+    for group in listing(ec2, "describe_security_groups", "SecurityGroups", page_size=PAGE):
+        yield (
+            "security_group",
+            context.row(group_id=group["GroupId"], group_name=group.get("GroupName", ""), vpc_id=group.get("VpcId")),
+        )
+        rules = [
+            rule
+            for is_egress, member in ((False, "IpPermissions"), (True, "IpPermissionsEgress"))
+            for permission in group.get(member, [])
+            for rule in _rules(permission, is_egress)
+        ]
+        # AWS lists a group's permissions in no promised order: sorted, a rule's index and the row stay what they were.
+        rules.sort(key=lambda rule: tuple(str(rule[name]) for name in sorted(rule)))
+        for index, rule in enumerate(rules):
+            yield "security_group_rule", context.row(group_id=group["GroupId"], rule_index=index, **rule)
+
+
+def _rules(permission: Row, is_egress: bool) -> Iterator[Row]:
+    sources = (
+        ("IpRanges", "CidrIp", "cidr"),
+        ("Ipv6Ranges", "CidrIpv6", "cidr"),
+        ("PrefixListIds", "PrefixListId", "prefix_list_id"),
+        ("UserIdGroupPairs", "GroupId", "referenced_group_id"),
+    )
+    for member, name, column in sources:
+        for source in permission.get(member, []):
+            description = source.get("Description")
+            yield {
+                "is_egress": is_egress,
+                "protocol": str(permission.get("IpProtocol", "-1")),
+                "from_port": _port(permission.get("FromPort")),
+                "to_port": _port(permission.get("ToPort")),
+                "cidr": None,
+                "prefix_list_id": None,
+                "referenced_group_id": None,
+                "description": description[:DESCRIPTION_LIMIT] if description else None,
+                column: source.get(name),
+            }
+
+
+def _port(value: int | None) -> int | None:
+    return None if value is None or value < 0 else value  # -1 is ICMP's "all types"
+
+
+def collect_network_interfaces(context: Context) -> Rows:
+    """Rows of network_interface."""
+    ec2 = context.client("ec2")
+    for interface in listing(ec2, "describe_network_interfaces", "NetworkInterfaces", page_size=PAGE):
+        yield (
+            "network_interface",
+            context.row(
+                network_interface_id=interface["NetworkInterfaceId"],
+                vpc_id=interface.get("VpcId"),
+                subnet_id=interface.get("SubnetId"),
+                security_group_ids=sorted(group["GroupId"] for group in interface.get("Groups", [])),
+                public_ip=_public_ip(interface),
+                ipv6_addresses=sorted(address["Ipv6Address"] for address in interface.get("Ipv6Addresses", [])),
+                private_ip=interface.get("PrivateIpAddress"),
+                instance_id=interface.get("Attachment", {}).get("InstanceId"),
+                interface_type=interface.get("InterfaceType"),
+            ),
+        )
+
+
+def _public_ip(interface: Row) -> str | None:
+    """The public address, the primary private address's first: a secondary address can hold one too."""
+    if address := interface.get("Association", {}).get("PublicIp"):
+        return str(address)
+    secondary = (item.get("Association", {}).get("PublicIp") for item in interface.get("PrivateIpAddresses", []))
+    return next((address for address in secondary if address), None)
+
+
+def collect_subnets(context: Context) -> Rows:
+    """Rows of subnet."""
+    ec2 = context.client("ec2")
+    for subnet in listing(ec2, "describe_subnets", "Subnets", page_size=PAGE):
+        yield (
+            "subnet",
+            context.row(
+                subnet_id=subnet["SubnetId"],
+                vpc_id=subnet["VpcId"],
+                cidr=subnet.get("CidrBlock"),
+                ipv6_cidrs=sorted(
+                    item["Ipv6CidrBlock"]
+                    for item in subnet.get("Ipv6CidrBlockAssociationSet", [])
+                    if item.get("Ipv6CidrBlockState", {}).get("State") in (None, "associated", "associating")
+                ),
+                is_public_ip_assigned=subnet.get("MapPublicIpOnLaunch"),
+                internet_gateway_block_mode=subnet.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode"),
+            ),
+        )
+
+
+# Where a route can lead. An instance's route names its interface too, and the interface is what the address hangs on.
+_ROUTE_TARGETS = (
+    "GatewayId",
+    "NatGatewayId",
+    "EgressOnlyInternetGatewayId",
+    "TransitGatewayId",
+    "VpcPeeringConnectionId",
+    "CarrierGatewayId",
+    "LocalGatewayId",
+    "CoreNetworkArn",
+    "OdbNetworkArn",
+    "NetworkInterfaceId",
+    "InstanceId",
+)
+
+
+def collect_routes(context: Context) -> Rows:
+    """Rows of route: one per route of a route table."""
+    ec2 = context.client("ec2")
+    for table in listing(ec2, "describe_route_tables", "RouteTables", page_size=ROUTE_TABLE_PAGE):
+        associations = table.get("Associations", [])
+        subnet_ids = sorted(item["SubnetId"] for item in associations if item.get("SubnetId"))
+        is_main = any(item.get("Main") for item in associations)
+        for route in table.get("Routes", []):
+            destinations = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
+            yield (
+                "route",
+                context.row(
+                    route_table_id=table["RouteTableId"],
+                    vpc_id=table["VpcId"],
+                    is_main=is_main,
+                    subnet_ids=subnet_ids,
+                    destination=next((route[name] for name in destinations if route.get(name)), "unknown"),
+                    target=next((route[name] for name in _ROUTE_TARGETS if route.get(name)), None),
+                    state=route.get("State"),
+                ),
+            )
+
+
+def collect_network_acls(context: Context) -> Rows:
+    """Rows of network_acl_entry."""
+    ec2 = context.client("ec2")
+    for acl in listing(ec2, "describe_network_acls", "NetworkAcls", page_size=PAGE):
+        subnet_ids = sorted(item["SubnetId"] for item in acl.get("Associations", []) if item.get("SubnetId"))
+        for entry in acl.get("Entries", []):
+            port_range = entry.get("PortRange", {})
+            yield (
+                "network_acl_entry",
+                context.row(
+                    network_acl_id=acl["NetworkAclId"],
+                    vpc_id=acl["VpcId"],
+                    is_default=bool(acl.get("IsDefault")),
+                    subnet_ids=subnet_ids,
+                    is_egress=bool(entry["Egress"]),
+                    rule_number=entry["RuleNumber"],
+                    action=entry["RuleAction"],
+                    protocol=str(entry["Protocol"]),
+                    cidr=entry.get("CidrBlock") or entry.get("Ipv6CidrBlock"),
+                    from_port=port_range.get("From"),
+                    to_port=port_range.get("To"),
+                ),
+            )
+
+
+def collect_instances(context: Context) -> Rows:
+    """Rows of instance; terminated ones are gone and left out."""
+    ec2 = context.client("ec2")
+    for reservation in listing(ec2, "describe_instances", "Reservations", page_size=PAGE):
+        for instance in reservation.get("Instances", []):
+            if instance.get("State", {}).get("Name") != "terminated":
+                yield "instance", _instance(context, instance)
+
+
+def _instance(context: Context, instance: dict[str, Any]) -> Row:
+    options = instance.get("MetadataOptions", {})
+    interfaces = instance.get("NetworkInterfaces", [])
+    return context.row(
+        instance_id=instance["InstanceId"],
+        vpc_id=instance.get("VpcId"),
+        subnet_id=instance.get("SubnetId"),
+        state=instance.get("State", {}).get("Name"),
+        public_ip=instance.get("PublicIpAddress") or None,
+        network_interface_ids=sorted(item["NetworkInterfaceId"] for item in interfaces),
+        security_group_ids=sorted(group["GroupId"] for group in instance.get("SecurityGroups", [])),
+        instance_profile_arn=instance.get("IamInstanceProfile", {}).get("Arn"),
+        http_tokens=options.get("HttpTokens"),
+        http_put_response_hop_limit=options.get("HttpPutResponseHopLimit"),
+        http_endpoint=options.get("HttpEndpoint"),
+    )
+
+
+COLLECTORS = (
+    Collector(
+        "ec2_security_groups", "ec2", ("security_group", "security_group_rule"), "region", collect_security_groups
+    ),
+    Collector("ec2_network_interfaces", "ec2", ("network_interface",), "region", collect_network_interfaces),
+    Collector("ec2_subnets", "ec2", ("subnet",), "region", collect_subnets),
+    Collector("ec2_routes", "ec2", ("route",), "region", collect_routes),
+    Collector("ec2_network_acls", "ec2", ("network_acl_entry",), "region", collect_network_acls),
+    Collector("ec2_instances", "ec2", ("instance",), "region", collect_instances),
+)

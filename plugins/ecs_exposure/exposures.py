@@ -1,0 +1,164 @@
+"""The exposures of one assessed day: filtered, or the one a person means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import IO, Any
+
+import duckdb
+
+from ecs_exposure.history import NoDataError, QueryError, fetch
+from ecs_exposure.lake import Lake
+from ecs_exposure.models import connect
+from ecs_exposure.output import clean, console
+from ecs_exposure.schemas.results import SEVERITIES, severity_rank
+
+OPEN = SEVERITIES[:-1]
+"""Severities of open exposures, that is, of published ones."""
+
+STYLES = {
+    "CRITICAL": "bold white on red", "HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan", "INFORMATIONAL": "dim",
+}  # fmt: skip
+REACHED = {
+    "DIRECT": "directly", "VIA_LOAD_BALANCER": "load balancer", "NOT_REACHABLE": "no", "UNKNOWN": "unknown",
+}  # fmt: skip
+LEGEND = {
+    "≥": "≥ at least: something was not seen or not known",
+    "↺": "↺ not seen today: carried over from the last day it was seen",
+}
+
+_SHORT_ARN = re.compile(r"arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account_id>\d{12}):service/(?P<service_name>[^/]+)")
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which exposures to show; an empty collection filters nothing. `ou` takes the unit itself and those below it."""
+
+    severities: Collection[str] = OPEN
+    accounts: Collection[str] = ()
+    owners: Collection[str] = ()
+    ous: Collection[str] = ()
+    traits: Collection[str] = ()
+
+
+def connect_to_day(lake: Lake, day: date, tables: Collection[str], schema: str = "today") -> duckdb.DuckDBPyConnection:
+    """A connection with `today.<table>` for some result tables of one assessed day."""
+    connection = connect()
+    lake.attach_history(connection, schema, since=day, until=day, tables=tables)
+    return connection
+
+
+def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
+    """Rows of `exposure` of one day that match, worst first. Accounts match by id or name, traits when the exposure has any of them."""
+    conditions: list[str] = []
+    values: dict[str, list[str]] = {}
+    for name, chosen, condition in (
+        ("severities", wanted.severities, "list_contains($severities, severity)"),
+        ("accounts", wanted.accounts, "(list_contains($accounts, account_id) or list_contains($accounts, account_name))"),
+        ("owners", wanted.owners, "list_contains($owners, owner)"),
+        ("ous", [ou.rstrip("/") for ou in wanted.ous], "len(list_filter($ous, lambda ou: starts_with(ou_path || '/', ou || '/'))) > 0"),
+        ("traits", wanted.traits, "list_has_any($traits, traits)"),
+    ):
+        if chosen:
+            conditions.append(condition)
+            values[name] = sorted(chosen)
+    where = " and ".join(conditions) or "true"
+    connection = connect_to_day(lake, day, ["exposure"])
+    rows = fetch(connection, f"select * from today.exposure where {where}", values or None).records()
+    return sorted(rows, key=worst_first)
+
+
+def worst_first(row: Mapping[str, Any]) -> tuple[int, float, str]:
+    """Sort key: severity, then score inside it, then the ARN so that the order is always the same."""
+    return severity_rank(row["severity"]), -row["score"], row["resource_id"]
+
+
+def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
+    """The exposure of the service a person means: its ARN (long or old short form), its name, or a part of the ARN only it has.
+
+    Raises QueryError naming the candidates when several services match, NoDataError when none has an exposure that day.
+    """
+    connection = connect_to_day(lake, day, ["exposure", "lifecycle"])
+    everything = "select * from today.exposure where "
+    attempts: list[tuple[str, Mapping[str, Any]]] = [("resource_id = $text", {"text": text})]
+    if short := _SHORT_ARN.fullmatch(text):
+        attempts.append(("region = $region and account_id = $account_id and service_name = $service_name", short.groupdict()))
+    attempts.append(("service_name = $text", {"text": text}))
+    attempts.append(("contains(lower(resource_id), lower($text))", {"text": text}))
+    for condition, values in attempts:
+        rows = fetch(connection, everything + condition, values).records()
+        if len(rows) == 1:
+            return rows[0]
+        if rows:
+            listed = "\n".join(f"  {clean(row['resource_id'])}" for row in sorted(rows, key=worst_first)[:20])
+            more = f"\n  … and {len(rows) - 20} more" if len(rows) > 20 else ""
+            raise QueryError(f"{len(rows)} services match {clean(text)!r}; name one of them:\n{listed}{more}")
+    past = fetch(
+        connection, "select resource_id, last_observed_date from today.lifecycle where contains(lower(resource_id), lower(?)) order by 1 limit 5", [text]
+    ).rows
+    told = "; ".join(f"{clean(resource)} had one until {last}" for resource, last in past)
+    raise NoDataError(f"no service matching {clean(text)!r} has an exposure on {day}" + (f" ({told})" if told else ""))
+
+
+def marks(row: Mapping[str, Any]) -> str:
+    """The signs of LEGEND that apply to an exposure."""
+    return ("≥" if row["is_minimum"] else "") + ("↺" if row["is_carried"] else "")
+
+
+def severity_text(row: Mapping[str, Any]) -> Any:
+    """Severity in its colour, with its marks."""
+    from rich.text import Text
+
+    sign = marks(row)
+    text = Text(row["severity"], style=STYLES[row["severity"]])
+    return text if not sign else Text.assemble(text, " ", sign)
+
+
+def due_text(row: Mapping[str, Any], day: date) -> Any:
+    """Due date; red once it has passed."""
+    from rich.text import Text
+
+    if row["due_date"] is None:
+        return Text("–")
+    return Text(str(row["due_date"]), style="red" if row["due_date"] < day else "")
+
+
+def exposure_table(rows: Sequence[Mapping[str, Any]], day: date) -> Any:
+    """Exposures as a rich table that reads well from 100 columns on; every cell is literal text."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=False)
+    table.add_column("Severity", no_wrap=True)
+    table.add_column("Service", overflow="fold", ratio=3)
+    table.add_column("Traits", overflow="fold", ratio=4)
+    table.add_column("Reached", no_wrap=True)
+    table.add_column("Owner, due", overflow="fold", min_width=10)
+    for row in rows:
+        place = f"{clean(row['account_name'] or row['account_id'])} {clean(row['region'])}"
+        service = Text.assemble(f"{clean(row['cluster_name'])}/{clean(row['service_name'])}", "\n", (place, "dim"))
+        traits = Text(", ".join(map(clean, row["traits"])))
+        if row["unknown_traits"]:
+            traits.append(("; " if row["traits"] else "") + "unknown: " + ", ".join(map(clean, row["unknown_traits"])), style="dim italic")
+        owner = Text.assemble(clean(row["owner"] or "no owner"), "\n", due_text(row, day))
+        table.add_row(severity_text(row), service, traits, REACHED[row["reachability"]], owner)
+    return table
+
+
+def legend(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Explanations of the marks that occur."""
+    used = {sign for row in rows for sign in marks(row)}
+    return [text for sign, text in LEGEND.items() if sign in used]
+
+
+def print_exposures(rows: Sequence[Mapping[str, Any]], total: int, day: date, out: IO[str]) -> None:
+    """Exposures as a table, with how many there are beyond those shown."""
+    screen = console(out)
+    if rows:
+        screen.print(exposure_table(rows, day))
+    beyond = f", {len(rows)} shown" if total > len(rows) else ""
+    screen.print(f"\n{total} exposure{'' if total == 1 else 's'} on {day}{beyond}", *legend(rows), sep="\n", style="dim")

@@ -1,0 +1,298 @@
+"""A row of `findings.finding` as a finding in AWS Security Finding Format (ASFF).
+
+Source of every limit: the documentation of Security Hub's API types AwsSecurityFinding, Resource, Recommendation and Severity, and the
+guidelines for BatchImportFindings (240 KB a finding). botocore checks none of the maxima, so all are kept here.
+
+Belongs to the customer and is never sent: Workflow, Note, UserDefinedFields, VerificationState. Severity and Types travel only in
+FindingProviderFields, so that what an analyst set by BatchUpdateFindings survives our updates. Environment values are not in the rows
+this module reads, and AwsEcsTaskDefinition.ContainerDefinitions is never filled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from itertools import islice
+from typing import Any, Protocol
+
+from ecs_exposure.securityhub.content import content_hash
+from ecs_exposure.securityhub.resources import MAX_ID, identified, resources, vulnerabilities
+from ecs_exposure.securityhub.text import clean, cut, fields
+
+GENERATOR_ID = "ecs-exposure"
+PRODUCT_NAME = "ECS Exposure"
+SCHEMA_VERSION = "2018-10-08"
+
+MAX_TITLE = 256
+MAX_DESCRIPTION = 1024
+MAX_RECOMMENDATION = 512
+MAX_ORIGINAL = 64
+MAX_RESOURCES = 32
+MAX_ACCOUNT_NAME = 50
+MAX_PRODUCT_FIELDS = 46  # of 50: Security Hub adds a few aws/securityhub/… pairs of its own
+MAX_PRODUCT_FIELD_KEY = 128
+MAX_PRODUCT_FIELD = 2048
+MAX_FINDING_BYTES = 240_000  # "240 KB" read the strict way, as boto3 puts it on the wire
+MAX_URL = 1024  # ours: AWS states none
+
+DOCUMENTATION = "https://docs.aws.amazon.com/securityhub/latest/userguide/exposure-ecs-service.html"
+
+# Columns told under their own names, in this order; each kept only when it says something.
+_TOLD = (
+    "severity", "likelihood", "impact", "impact_reason", "driver", "driver_rule", "score", "exploit_probability",
+    "highest_probability", "reachability", "is_exposed", "is_minimum", "minimum_reason", "traits", "unknown_traits", "owner",
+    "ou_path", "account_name", "cluster_name", "service_name", "launch_type", "resource_id", "vulnerability_count",
+    "high_priority_vulnerability_count", "due_date", "first_observed_date", "observed_date", "is_carried", "is_dormant",
+)  # fmt: skip
+_PATH = re.compile(r"[\w./-]+", re.ASCII)
+_PRIVILEGES = frozenset(
+    {"administrative_access_policy", "task_definition_privileged", "host_process_namespace", "root_filesystem_access"}
+)
+
+
+class Cursor(Protocol):
+    """The part of a DuckDB connection that `finding_rows` uses."""
+
+    def cursor(self) -> Any: ...
+
+
+def finding_id(resource_id: str, account_id: str, region: str, partition: str) -> str:
+    """Stable id from the service's key, at most 512 characters: cluster/service where that fits and is plain, else its SHA-256."""
+    tail = resource_id.partition(":service/")[2]
+    prefix = f"{GENERATOR_ID}/{partition}/{account_id}/{region}/"
+    if not _PATH.fullmatch(tail) or len(prefix) + len(tail) > MAX_ID:
+        tail = hashlib.sha256(resource_id.encode("utf-8", errors="surrogatepass")).hexdigest()
+    return prefix + tail
+
+
+def product_arn(account_id: str, region: str, partition: str) -> str:
+    """The account's default product: the only one a custom tool may import for without being on AWS's partner list."""
+    return f"arn:{partition}:securityhub:{region}:{account_id}:product/{account_id}/default"
+
+
+def finding_rows(connection: Cursor, partition: str, *, chunk: int = 500) -> Iterator[dict[str, Any]]:
+    """Rows of the result table `finding`, in the order of resource_id, read from the model `findings.finding` in chunks."""
+    reader = connection.cursor().execute("select * from findings.finding order by resource_id").to_arrow_reader(chunk)
+    for batch in reader:
+        for row in batch.to_pylist():
+            document = to_asff(row, partition)
+            yield {
+                "snapshot_date": row["snapshot_date"],
+                "account_id": row["account_id"],
+                "region": row["region"],
+                "resource_id": row["resource_id"],
+                "finding_id": document["Id"],
+                "content_hash": content_hash(row),
+                "severity": row["severity"],
+                "document": json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
+            }
+
+
+def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
+    """The finding of one row of `findings.finding`, without UpdatedAt (the publisher's). Equal rows give equal bytes.
+
+    Raises ValueError, naming the finding, if it cannot be brought under 240 KB (by construction it always can).
+    """
+    first_observed = timestamp(row["first_observed_date"])
+    finding: dict[str, Any] = {
+        "SchemaVersion": SCHEMA_VERSION,
+        "Id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
+        "ProductArn": product_arn(row["account_id"], row["region"], partition),
+        "ProductName": PRODUCT_NAME,
+        "GeneratorId": GENERATOR_ID,
+        "AwsAccountId": row["account_id"],
+        "Region": row["region"],
+        "CreatedAt": first_observed,
+        "FirstObservedAt": first_observed,
+        "LastObservedAt": timestamp(max(row["observed_date"], row["first_observed_date"])),
+        "RecordState": "ACTIVE",
+        "Title": cut(row["title"], MAX_TITLE) or "ECS service is exposed",
+        "Description": cut(_description(row), MAX_DESCRIPTION),
+        "FindingProviderFields": {
+            "Severity": {"Label": row["severity"], "Original": cut(_original(row), MAX_ORIGINAL)},
+            "Types": _types(row),
+        },
+        "Remediation": {"Recommendation": _recommendation(row)},
+        "ProductFields": _product_fields(row),
+        "Resources": list(islice(resources(row, partition), MAX_RESOURCES)),
+    }
+    if account_name := cut(row["account_name"] or "", MAX_ACCOUNT_NAME):
+        finding["AwsAccountName"] = account_name
+    if named := vulnerabilities(row):
+        finding["Vulnerabilities"] = named
+    return _within_size(finding)
+
+
+def timestamp(day: date) -> str:
+    """Midnight UTC of a day, or the moment of a datetime, in the form Security Hub stores (milliseconds, Z)."""
+    moment = day if isinstance(day, datetime) else datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def wire_bytes(finding: Mapping[str, Any]) -> int:
+    """Size of a finding as botocore sends it: ASCII JSON with a space after each separator."""
+    return len(json.dumps(finding))
+
+
+# --- texts ----------------------------------------------------------------------------------------------------------
+
+
+def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Trait details that hit, the driver's first, then misconfigurations, reachability, vulnerabilities, the rest; else by name."""
+    order = {"Misconfiguration": 1, "Reachability": 2, "Vulnerability": 3}
+    hits = [trait for trait in row["trait_details"] if trait["state"] == "hit"]
+    return sorted(
+        hits, key=lambda trait: (trait["trait"] != row["driver"], order.get(trait["category"], 4), trait["trait"])
+    )
+
+
+def _description(row: Mapping[str, Any]) -> str:
+    least = "at least " if row["is_minimum"] else ""
+    sentences = [
+        f"ECS service {cut(row['service_name'], 100)} in cluster {cut(row['cluster_name'], 100)} has {least}{row['severity']} exposure: "
+        f"likelihood {row['likelihood'] or 'unknown'} because of {cut(row['driver'] or 'no single cause', 80)}, impact {row['impact']}."
+    ]
+    sentences += [f"{_title(trait)}{_shown_evidence(trait)}." for trait in _hits(row)]
+    if row["is_minimum"] and row["minimum_reason"]:
+        sentences.append(f"Not seen or not known: {cut(row['minimum_reason'], 200)}.")
+    return " ".join(sentences)
+
+
+def _title(trait: Mapping[str, Any]) -> str:
+    return cut(trait["title"] or trait["trait"].replace("_", " "), 120).rstrip(".")
+
+
+def _shown_evidence(trait: Mapping[str, Any], *, objects: int = 2) -> str:
+    evidence = _evidence(trait)
+    shown = [text for item in evidence[:objects] if (text := _spoken(item))]
+    if not shown:
+        return ""
+    more = f"; {len(evidence) - objects} more" if len(evidence) > objects else ""
+    return f" ({'; '.join(shown)}{more})"
+
+
+def _evidence(trait: Mapping[str, Any]) -> list[Any]:
+    evidence = json.loads(trait["evidence"] or "[]")
+    return evidence if isinstance(evidence, list) else [evidence]
+
+
+def _spoken(item: Any) -> str:
+    """One piece of evidence in words: `container web, path /etc`. Nested values are given as JSON."""
+    if not isinstance(item, Mapping):
+        return cut(item, 160)
+    words = []
+    for key, value in item.items():
+        if value is None or value == "" or value == []:
+            continue
+        if isinstance(value, list):
+            value = ", ".join(clean(part) if not isinstance(part, Mapping) else json.dumps(part) for part in value)
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        elif isinstance(value, Mapping):
+            value = json.dumps(value)
+        words.append(f"{key.replace('_', ' ')} {cut(value, 100)}")
+    return cut(", ".join(words), 240)
+
+
+def _original(row: Mapping[str, Any]) -> str:
+    p = row["exploit_probability"]
+    return f"likelihood={row['likelihood'] or 'none'};impact={row['impact']};p={'unknown' if p is None else f'{p:.3f}'}"
+
+
+def _types(row: Mapping[str, Any]) -> list[str]:
+    hits = {trait["trait"] for trait in _hits(row)}
+    categories = {trait["category"] for trait in _hits(row)}
+    checks = "Software and Configuration Checks"
+    types = {
+        f"{checks}/Vulnerabilities/CVE": "Vulnerability" in categories,
+        f"{checks}/AWS Security Best Practices/ECS Exposure": "Misconfiguration" in categories,
+        f"{checks}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
+        "TTPs/Privilege Escalation": bool(hits & _PRIVILEGES),
+        "Effects/Data Exposure": "cleartext_credentials" in hits,
+    }
+    return [name for name, applies in types.items() if applies] or [
+        f"{checks}/AWS Security Best Practices/ECS Exposure"
+    ]
+
+
+def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
+    """The fix that lowers the exposure most, then how to go about the trait behind it; AWS's page of that trait."""
+    hits = _hits(row)
+    fix = row["fix"]
+    named = [trait for trait in hits if fix and fix["kind"] == "trait" and trait["trait"] == fix["removed"]]
+    patched = [trait for trait in hits if fix and fix["kind"] != "trait" and trait["category"] == "Vulnerability"]
+    trait = next(iter(named or patched or hits), None)
+    sentences = []
+    if fix:
+        sentences.append(
+            f"{cut(fix['description'], 240).rstrip('.')}: {row['severity']} becomes {fix['severity_after']}."
+        )
+    if trait and trait["recommendation"]:
+        sentences.append(trait["recommendation"])
+    url = clean((trait and trait["url"]) or "")
+    return {
+        "Text": cut(" ".join(sentences), MAX_RECOMMENDATION)
+        or "Deploy a new task definition revision without the named traits.",
+        "Url": url if url.startswith("https://") and len(url) <= MAX_URL else DOCUMENTATION,
+    }
+
+
+def _product_fields(row: Mapping[str, Any]) -> dict[str, str]:
+    fix = row["fix"] or {}
+    named = identified(row)
+    values: dict[str, object] = {
+        **{name: _as_text(row[name]) for name in _TOLD},
+        "fix": fix.get("description"),
+        "fix_removes": f"{fix['kind']} {fix['removed']}" if fix else None,
+        "fix_severity_after": fix.get("severity_after"),
+        "fix_score_after": _as_text(fix.get("score_after")),
+        "resources_total": str(len(named) + 1),
+        "images": _as_text([image["image"] for image in row["images"]]),
+    }
+    # What room is left goes to evidence in full, the driver's first.
+    values |= {
+        f"evidence/{trait['trait']}": "; ".join(filter(None, map(_spoken, _evidence(trait)))) for trait in _hits(row)
+    }
+    return fields(values, most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=MAX_PRODUCT_FIELD)
+
+
+def _as_text(value: object) -> str | None:
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+# --- size ----------------------------------------------------------------------------------------------------
+
+
+def _within_size(finding: dict[str, Any]) -> dict[str, Any]:
+    """Under 240 KB, giving up the least useful first: long evidence, vulnerabilities, details of secondary resources, tags."""
+    if wire_bytes(finding) <= MAX_FINDING_BYTES:
+        return finding
+    for limit in (512, 128):
+        finding["ProductFields"] = fields(
+            finding["ProductFields"], most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=limit
+        )
+        finding["Vulnerabilities"] = finding.get("Vulnerabilities", [])[: limit // 100]
+        if wire_bytes(finding) <= MAX_FINDING_BYTES:
+            return finding
+    for resource in finding["Resources"]:
+        resource.pop("Details", None)
+    if wire_bytes(finding) <= MAX_FINDING_BYTES:
+        return finding
+    finding["Resources"] = finding["Resources"][:1]
+    finding["Resources"][0].pop("Tags", None)
+    if (size := wire_bytes(finding)) > MAX_FINDING_BYTES:
+        raise ValueError(
+            f"finding {finding['Id']} is {size} bytes after all that can go is gone; Security Hub takes {MAX_FINDING_BYTES}"
+        )
+    return finding

@@ -1,0 +1,88 @@
+"""What counts as a change of a finding: a hash over the things that matter and last, and over nothing that drifts by itself.
+
+Covered: severity, likelihood, impact, owner, the traits hit with their durable evidence, the ids of the worst vulnerabilities in an
+order that knows no probability, and the fixes that reach the lowest severity. Not covered: EPSS, probability, score, counts, dates,
+tasks, interfaces, instances and addresses, what is unknown tonight, and every wording.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Evidence keys whose values change without anyone changing the service.
+VOLATILE_KEYS = frozenset(
+    {
+        "epss", "probability", "score", "count", "counts", "total", "rank", "is_carried", "is_stale",
+        "task", "tasks", "task_id", "task_arn", "task_arns", "container_instance", "container_instance_arn",
+        "instance", "instances", "instance_id", "instance_ids",
+        "interface", "interfaces", "network_interface", "network_interfaces", "network_interface_id", "network_interface_ids", "eni",
+        "address", "addresses", "ip", "public_ip", "public_ips", "private_ip", "ipv6_address", "ipv6_addresses",
+    }
+)  # fmt: skip
+VOLATILE_SUFFIXES = ("_count", "_counts", "_date", "_at", "_days", "_epss", "_probability", "_score")
+
+# The same by value, whatever the key: interfaces, instances, tasks and container instances come and go with every deployment.
+_VOLATILE_VALUE = re.compile(r"eni-[0-9a-f]+|m?i-[0-9a-f]+|arn:[\w-]+:ecs:[\w-]*:\d*:(task|container-instance)/.+")
+
+# Their evidence lists whichever vulnerabilities are likeliest tonight; `durable_vulnerability_ids` stands for it.
+_BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
+
+
+def durable(evidence: Any) -> Any:
+    """Evidence (decoded JSON) without what drifts; lists sorted and without duplicates, so that two tasks alike count as one."""
+    if isinstance(evidence, Mapping):
+        kept = {
+            key: durable(value)
+            for key, value in evidence.items()
+            if not _is_volatile_key(key) and not _is_volatile(value)
+        }
+        return {key: value for key, value in kept.items() if value not in ({}, [], None)}
+    if isinstance(evidence, list):
+        kept_items = (durable(item) for item in evidence if not _is_volatile(item))
+        unique = {_canonical(item): item for item in kept_items if item not in ({}, [], None)}
+        return [unique[key] for key in sorted(unique)]
+    return evidence
+
+
+def _is_volatile_key(key: str) -> bool:
+    return key in VOLATILE_KEYS or key.endswith(VOLATILE_SUFFIXES)
+
+
+def _is_volatile(value: Any) -> bool:
+    if not isinstance(value, str):
+        return False
+    if _VOLATILE_VALUE.fullmatch(value):
+        return True
+    try:
+        ipaddress.ip_address(value)  # an address, not a range: 0.0.0.0/0 is what is wrong and stays
+    except ValueError:
+        return False
+    return True
+
+
+def content_hash(row: Mapping[str, Any]) -> str:
+    """SHA-256 (hex) of what a row of `findings.finding` durably says. Equal hash: nothing is sent but heartbeats."""
+    hits = {
+        trait["trait"]: [] if trait["trait"] in _BY_PROBABILITY else durable(json.loads(trait["evidence"] or "[]"))
+        for trait in row["trait_details"]
+        if trait["state"] == "hit"
+    }
+    said = {
+        "severity": row["severity"],
+        "likelihood": row["likelihood"],
+        "impact": row["impact"],
+        "owner": row["owner"],
+        "traits": hits,
+        "vulnerability_ids": sorted(row["durable_vulnerability_ids"]),
+        "fixes": sorted(row["lowering_fixes"]),
+    }
+    return hashlib.sha256(_canonical(said).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)

@@ -1,0 +1,190 @@
+"""The AWS resources and the vulnerabilities that a finding names, in ASFF's shapes, from a row of `findings.finding`.
+
+AWS states no maximum for texts and lists inside Resources and Vulnerabilities: the bounds here are ours, for the 240 KB of a finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any
+
+from ecs_exposure.securityhub.text import clean, cut, fields
+
+MAX_VULNERABILITIES = 10
+MAX_ID = 512
+_MAX_DETAIL = 1024
+_MAX_LIST = 16
+
+
+def resources(row: Mapping[str, Any], partition: str) -> Iterator[dict[str, Any]]:
+    """The service first (Security Hub's primary resource), then definitions, roles, images and groups in turn, so none crowds the others out."""
+    common = {"Partition": partition, "Region": row["region"]}
+    tags = json.loads(row["tags"] or "{}")
+    service: dict[str, Any] = {
+        "Type": "AwsEcsService",
+        "Id": _reference(row["resource_id"]),
+        **common,
+        "ResourceRole": "Target",
+        "Details": {"AwsEcsService": _service(row)},
+    }
+    allowed = {key: value for key, value in sorted(tags.items()) if not key.lower().startswith("aws:")}
+    if pairs := fields(allowed, most=50, key_limit=128, value_limit=256):
+        service["Tags"] = pairs
+    yield service
+    for identity, kind, details in identified(row, partition):
+        yield {"Type": kind, "Id": identity, **common, **({"Details": {kind: details}} if details else {})}
+
+
+def identified(row: Mapping[str, Any], partition: str = "aws") -> list[tuple[str, str, dict[str, Any]]]:
+    """(id, ASFF type, details) of every resource but the service, kinds interleaved, each id once."""
+    kinds: tuple[Iterable[tuple[str, str, dict[str, Any]]], ...] = (
+        (
+            (definition["arn"], "AwsEcsTaskDefinition", _definition(definition))
+            for definition in row["task_definitions"]
+        ),
+        ((arn, "AwsIamRole", _present({"RoleName": arn.rpartition("/")[2]})) for arn in row["task_role_arns"]),
+        (_image(image, partition) for image in row["images"]),
+        (_security_group(group, row["region"], partition) for group in row["security_groups"]),
+    )
+    unique: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    for item in chain.from_iterable(zip_longest(*kinds)):
+        if item is not None and (identity := _reference(item[0])):
+            unique.setdefault(identity, (identity, item[1], item[2]))
+    return list(unique.values())
+
+
+def _service(row: Mapping[str, Any]) -> dict[str, Any]:
+    service = row["service"] or {}
+    network = _present(
+        {
+            "AssignPublicIp": {True: "ENABLED", False: "DISABLED"}.get(service.get("assign_public_ip")),  # type: ignore[arg-type]
+            "SecurityGroups": _texts(service.get("security_group_ids")),
+            "Subnets": _texts(service.get("subnet_ids")),
+        }
+    )
+    balancers = [
+        _present(
+            {
+                "ContainerName": balancer["container_name"],
+                "ContainerPort": balancer["container_port"],
+                "LoadBalancerName": balancer["load_balancer_name"],
+                "TargetGroupArn": balancer["target_group_arn"],
+            }
+        )
+        for balancer in (service.get("load_balancers") or [])[:_MAX_LIST]
+    ]
+    return _present(
+        {
+            "ServiceArn": row["resource_id"],
+            "ServiceName": row["service_name"],
+            "Name": row["service_name"],
+            "Cluster": service.get("cluster_arn") or row["cluster_name"],
+            "TaskDefinition": service.get("task_definition_arn"),
+            "LaunchType": row["launch_type"],
+            "DesiredCount": service.get("desired_count"),
+            "EnableExecuteCommand": service.get("is_execute_command_enabled"),
+            "LoadBalancers": [balancer for balancer in balancers if balancer],
+            "NetworkConfiguration": {"AwsVpcConfiguration": network} if network else None,
+        }
+    )
+
+
+def _definition(definition: Mapping[str, Any]) -> dict[str, Any]:
+    return _present(
+        {
+            "Family": definition["family"],
+            "NetworkMode": definition["network_mode"],
+            "PidMode": definition["pid_mode"],
+            "IpcMode": definition["ipc_mode"],
+            "TaskRoleArn": definition["task_role_arn"],
+            "ExecutionRoleArn": definition["execution_role_arn"],
+        }
+    )
+
+
+def _image(image: Mapping[str, Any], partition: str) -> tuple[str, str, dict[str, Any]]:
+    account, region, name, digest = (
+        image[key] for key in ("registry_account", "registry_region", "repository_name", "image_digest")
+    )
+    if account and region and name and digest:
+        details = _present({"RegistryId": account, "RepositoryName": name, "ImageDigest": digest})
+        return f"arn:{partition}:ecr:{region}:{account}:repository/{name}/{digest}", "AwsEcrContainerImage", details
+    return image["image"], "Container", _present({"ImageName": image["image"], "ImageId": digest})
+
+
+def _security_group(group: Mapping[str, Any], region: str, partition: str) -> tuple[str, str, dict[str, Any]]:
+    details = _present(
+        {
+            "GroupName": group["group_name"],
+            "GroupId": group["group_id"],
+            "VpcId": group["vpc_id"],
+            "OwnerId": group["account_id"],
+        }
+    )
+    return (
+        f"arn:{partition}:ec2:{region}:{group['account_id']}:security-group/{group['group_id']}",
+        "AwsEc2SecurityGroup",
+        details,
+    )
+
+
+def vulnerabilities(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The worst vulnerabilities of the service's images, the likeliest first, at most ten; the total is a product field."""
+    return [_vulnerability(item) for item in row["vulnerabilities"][:MAX_VULNERABILITIES]]
+
+
+def _vulnerability(item: Mapping[str, Any]) -> dict[str, Any]:
+    vector = clean(item["cvss_vector"] or "")
+    version = re.match(r"CVSS:(\d\.\d)/", vector)
+    packages = [
+        _present(
+            {
+                "Name": package["name"],
+                "Version": package["version"],
+                "FilePath": package["file_path"],
+                "FixedInVersion": package["fixed_in_version"],
+                "Remediation": package["remediation"],
+            }
+        )
+        for package in (item["packages"] or [])[:3]
+    ]
+    cvss = _present({"Version": version and version[1], "BaseScore": item["cvss_base_score"], "BaseVector": vector})
+    has_fix = {bool(package.get("FixedInVersion")) for package in packages}
+    return {
+        "Id": cut(item["vulnerability_id"], MAX_ID) or "unknown",
+        **_present(
+            {
+                "VulnerablePackages": [package for package in packages if package],
+                "Cvss": [cvss] if cvss else None,
+                "EpssScore": item["epss"],
+                "ExploitAvailable": {True: "YES", False: "NO"}.get(item["exploit_available"]),  # type: ignore[arg-type]
+                "FixAvailable": None
+                if not has_fix
+                else "PARTIAL"
+                if len(has_fix) == 2
+                else "YES"
+                if has_fix == {True}
+                else "NO",
+            }
+        ),
+    }
+
+
+def _present(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without NULL, empty and blank members (AWS refuses blank strings); texts clean and bounded."""
+    present = {key: cut(value, _MAX_DETAIL) if isinstance(value, str) else value for key, value in values.items()}
+    return {key: value for key, value in present.items() if value is not None and value != "" and value != []}
+
+
+def _texts(values: Sequence[str] | None) -> list[str]:
+    return [text for value in (values or [])[:_MAX_LIST] if (text := cut(value, _MAX_DETAIL))]
+
+
+def _reference(identity: str) -> str:
+    """An ARN or name that identifies: never cut at a word. Longer than any real one (2,048) it becomes its hash."""
+    text = clean(identity)
+    return text if len(text) <= 2048 else hashlib.sha256(text.encode()).hexdigest()

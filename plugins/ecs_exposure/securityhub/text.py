@@ -1,0 +1,61 @@
+"""Words that come from outside (names, tags, descriptions), made fit for a finding: clean, bounded, the same bytes every time.
+
+Lengths are counted in UTF-16 code units: AWS documents "characters" and does not say whether one outside the basic plane counts
+once or twice, so the stricter reading is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+ELLIPSIS = "…"
+
+# Explicit ranges instead of unicodedata's categories, which differ between Python versions: equal input must stay equal bytes.
+_INVISIBLE = re.compile(
+    r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"  # control characters that are not white space
+    r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width and writing direction: they disguise names
+    r"\ud800-\udfff"  # lone surrogates cannot be encoded
+    r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff]"  # noncharacters and tags
+)
+_END_OF_PLANE = re.compile(
+    "[" + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17)) + "]"
+)
+
+
+def clean(value: object) -> str:
+    """The value as one line of visible text: white space folded to single spaces, everything invisible removed."""
+    text = " ".join(str(value).split())
+    return " ".join(_END_OF_PLANE.sub("", _INVISIBLE.sub("", text)).split())
+
+
+def length(text: str) -> int:
+    """UTF-16 code units of a text without lone surrogates."""
+    return len(text) + sum(1 for character in text if character > "\uffff")
+
+
+def cut(value: object, limit: int) -> str:
+    """Clean text of at most `limit` UTF-16 code units, cut at a word with an ellipsis where that keeps at least half of it."""
+    text = clean(value)
+    if length(text) <= limit:
+        return text
+    # A pair cut in half at the end is dropped by the decoder.
+    head = text.encode("utf-16-le")[: 2 * (limit - 1)].decode("utf-16-le", errors="ignore")
+    words, space, _ = head.rpartition(" ")
+    return (words if space and length(words) >= limit // 2 else head).rstrip() + ELLIPSIS
+
+
+def fields(values: Mapping[str, object], *, most: int, key_limit: int, value_limit: int) -> dict[str, str]:
+    """A map of at most `most` clean pairs in the given order; what is NULL or blank is left out (AWS refuses blank strings).
+
+    Two keys that become equal by cutting keep the first value.
+    """
+    pairs: dict[str, str] = {}
+    for key, value in values.items():
+        if len(pairs) == most:
+            break
+        name = cut(key, key_limit)
+        text = "" if value is None else cut(value, value_limit)
+        if name and text:
+            pairs.setdefault(name, text)
+    return pairs

@@ -1,0 +1,55 @@
+-- One row per exposure of severity LOW or above: everything its finding in Security Hub says, before it is put in AWS's format.
+-- The reader is ecs_exposure/securityhub/asff.py. INFORMATIONAL stays in the lake: AWS does not publish it either.
+with trait_detail as (
+    select
+        hit.resource_id,
+        list({
+            'trait': hit.trait, 'state': hit.state, 'category': hit.category, 'title': catalogue.title, 'evidence': hit.evidence,
+            'recommendation': catalogue.recommendation, 'url': catalogue.url, 'is_carried': hit.is_carried
+        } order by hit.state, hit.trait) as trait_details
+    from traits.all as hit
+    left join traits.catalogue as catalogue using (trait)
+    group by hit.resource_id
+),
+best_fix as (
+    select resource_id, removed_kind, removed, description, severity_before, severity_after, score_after
+    from exposures.fix
+    qualify row_number() over (partition by resource_id order by rank, removed_kind, removed) = 1
+),
+-- Which of several equally good fixes ranks first depends on tonight's probabilities; all that reach the same severity do not.
+lowering_fix as (
+    select fix.resource_id, list_sort(list(fix.removed_kind || ' ' || fix.removed || ' ' || fix.severity_after)) as lowering_fixes
+    from exposures.fix as fix
+    join best_fix on best_fix.resource_id = fix.resource_id and best_fix.severity_after = fix.severity_after
+    where fix.severity_after <> fix.severity_before
+    group by fix.resource_id
+),
+vulnerabilities as (
+    select
+        resource_id,
+        list({
+            'vulnerability_id': vulnerability_id, 'packages': packages, 'cvss_base_score': scored.score, 'cvss_vector': scored.vector,
+            'epss': epss, 'exploit_available': exploit_available
+        } order by rank) filter (where rank <= 10) as vulnerabilities,
+        list(vulnerability_id order by vulnerability_id) filter (where durable_rank <= 10) as durable_vulnerability_ids
+    from findings.vulnerability
+    group by resource_id
+)
+select
+    exposure.*,
+    coalesce(trait_detail.trait_details, []) as trait_details,
+    case when best_fix.resource_id is not null then {
+        'kind': best_fix.removed_kind, 'removed': best_fix.removed, 'description': best_fix.description,
+        'severity_after': best_fix.severity_after, 'score_after': best_fix.score_after
+    } end as fix,
+    coalesce(lowering_fix.lowering_fixes, []) as lowering_fixes,
+    coalesce(vulnerabilities.vulnerabilities, []) as vulnerabilities,
+    coalesce(vulnerabilities.durable_vulnerability_ids, []) as durable_vulnerability_ids,
+    resource.service, resource.task_definitions, resource.task_role_arns, resource.images, resource.security_groups
+from exposures.exposure as exposure
+join findings.resource as resource using (resource_id)
+left join trait_detail using (resource_id)
+left join best_fix using (resource_id)
+left join lowering_fix using (resource_id)
+left join vulnerabilities using (resource_id)
+where exposure.severity <> 'INFORMATIONAL'

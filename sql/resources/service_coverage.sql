@@ -1,0 +1,66 @@
+-- One row per service × dataset: was what concerns this service seen today, and of which day are the rows in force?
+-- Datasets of a Region are the service's own; IAM's are its account's; those of images are the registries' of its images
+-- (the worst of several). Something named but not found makes its dataset `failed` for this service alone.
+with coverage as (
+    select account_id, region, dataset, status, observed_date from snapshot.coverage
+),
+regional as (
+    select service.resource_id, coverage.dataset, coverage.status, coverage.observed_date
+    from resources.service as service
+    join coverage on coverage.account_id = service.account_id and coverage.region = service.region
+    where coverage.dataset not in (
+        'image', 'registry_scanning', 'image_coverage', 'image_finding', 'vulnerability_detail', 'role', 'role_statement', 'account')
+),
+global as (
+    select service.resource_id, coverage.dataset, coverage.status, coverage.observed_date
+    from resources.service as service
+    join coverage on coverage.account_id = service.account_id and coverage.region = 'global'
+    where coverage.dataset in ('role', 'role_statement')
+),
+registry as (
+    select distinct resource_id, registry_account, registry_region
+    from resources.service_image
+    where registry_account is not null
+),
+registries as (
+    select registry.resource_id, coverage.dataset, coverage.status, coverage.observed_date
+    from registry
+    join coverage on coverage.account_id = registry.registry_account and coverage.region = registry.registry_region
+    where coverage.dataset in ('image', 'registry_scanning', 'image_coverage', 'image_finding')
+),
+-- A digest's own carried rows are older than its registry's answer.
+carried as (
+    select
+        image.resource_id, 'image_finding' as dataset, 'ok' as status, min(vulnerability.observed_date) as observed_date
+    from resources.service_image as image
+    join (
+        select registry_account, region, repository_name, image_digest, min(observed_date) as observed_date
+        from resources.image_vulnerability
+        where is_carried
+        group by all
+    ) as vulnerability
+        on vulnerability.registry_account = image.registry_account
+        and vulnerability.region = image.registry_region
+        and vulnerability.repository_name = image.repository_name
+        and vulnerability.image_digest = image.image_digest
+    group by image.resource_id
+),
+missing as (
+    select resource_id, unnest(['task_definition', 'container', 'volume', 'credential']) as dataset, 'failed' as status, null::date as observed_date
+    from resources.task_definition_in_force
+    where not is_seen
+    union all
+    select resource_id, unnest(['role', 'role_statement']), 'failed', null
+    from resources.service_role
+    where source = 'task_role' and not is_seen
+),
+seen as (
+    from regional union all from global union all from registries union all from carried union all from missing
+)
+select
+    resource_id,
+    dataset,
+    coalesce(min(status) filter (where status <> 'ok'), 'ok') as status,
+    min(observed_date) as observed_date
+from seen
+group by resource_id, dataset
