@@ -3,11 +3,12 @@
 
 batches → **collect** (mapped) → images (mapped) → **gate** → **assess** → **publish** (mapped) → report
 
-Snapshots ECS, IAM and network data of every account and Region, then asks ECR and Amazon Inspector about the images that run; checks
-the night with Great Expectations; computes each service's traits and severity; sends what changed to Security Hub.
+Snapshots ECS, IAM and network data of every account and Region, then asks ECR and Amazon Inspector about
+the images that run; checks the night with Great Expectations; computes each service's traits and severity;
+sends what changed to Security Hub.
 
-* **Day**: the run's `snapshot_date` parameter, else the UTC date of `run_after`. Clearing a task keeps the day; a past day is never collected again.
-* **Retries** collect only targets without an `ok` coverage row. What cannot be seen is recorded in `coverage` and carried over, never called fixed.
+* **Day**: the run's `snapshot_date` parameter, else the UTC date of `run_after`. Clearing a task keeps it.
+* **Retries** collect only targets without an `ok` coverage row. What cannot be seen is carried over.
 * **Something red?** `docs/operate.md` says for each stage what it means and what to do.
 """
 
@@ -25,9 +26,9 @@ FINDINGS = Asset(name="exposure/findings", uri="ecs-exposure://findings")
     start_date=datetime(2026, 1, 1),
     catchup=False,
     max_active_runs=1,
-    default_args={"retries": 2, "retry_delay": timedelta(minutes=2), "retry_exponential_backoff": True},
-    params={"snapshot_date": Param(None, type=["null", "string"], format="date", description="Day to scan (default: today, UTC)")},
     doc_md=__doc__,
+    default_args={"retries": 2, "retry_delay": timedelta(minutes=2), "retry_exponential_backoff": True},
+    params={"snapshot_date": Param(None, type=["null", "string"], format="date", description="Default: today, UTC")},
     tags=["ecs-exposure"],
 )
 def exposure_nightly():
@@ -70,11 +71,9 @@ def exposure_nightly():
 
     collected = collect.expand(batch=batches())
     planned = image_batches()
-    gated = gate()
-    assessed = assess()
     to_publish = publish_batches()
     collected >> planned
-    images.expand(batch=planned) >> gated >> assessed >> to_publish
+    images.expand(batch=planned) >> gate() >> assess() >> to_publish
     publish.expand(batch=to_publish) >> report()
 
 

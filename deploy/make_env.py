@@ -34,7 +34,10 @@ SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
         "key of the credential fingerprints; keep it, docs/operate.md says what a new one does",
         lambda: secrets.token_urlsafe(32),
     ),
-    "ECS_EXPOSURE_EXTERNAL_ID": ("what every role of the scan demands: give it to deploy/", lambda: secrets.token_hex(16)),
+    "ECS_EXPOSURE_EXTERNAL_ID": (
+        "what every role of the scan demands: give it to deploy/",
+        lambda: secrets.token_hex(16),
+    ),
 }
 
 # Any key opens the embedded AWS; the sample's own settings are told by examples/sample_org.

@@ -1,4 +1,4 @@
-"""Rows of result tables with defaults, and lakes made of them: what the tests of the command line and of the trends start from."""
+"""Rows of result tables with defaults, and lakes made of them: where the tests of command line and trends start."""
 
 from __future__ import annotations
 
@@ -28,100 +28,221 @@ def _service(service: str, account: str, region: str, cluster: str) -> Row:
 
 def _names(service: str, account: str, cluster: str, owner: str | None) -> Row:
     return {
-        "cluster_name": cluster, "service_name": service, "account_name": NAMES.get(account), "ou_path": UNITS.get(account), "owner": owner,
-    }  # fmt: skip
+        "cluster_name": cluster,
+        "service_name": service,
+        "account_name": NAMES.get(account),
+        "ou_path": UNITS.get(account),
+        "owner": owner,
+    }
 
 
 def exposure(
-    service: str, severity: str = "HIGH", *, day: date, account: str = ALPHA, region: str = "eu-west-1", cluster: str = "main",
-    owner: str | None = "team-a", **more: Any,
-) -> Row:  # fmt: skip
+    service: str,
+    severity: str = "HIGH",
+    *,
+    day: date,
+    account: str = ALPHA,
+    region: str = "eu-west-1",
+    cluster: str = "main",
+    owner: str | None = "team-a",
+    **more: Any,
+) -> Row:
     driver = None if severity == "INFORMATIONAL" else "open_security_group"
     return {
-        **_service(service, account, region, cluster), **_names(service, account, cluster, owner),
-        "severity": severity, "likelihood": "Moderate" if driver else None, "impact": "High", "driver": driver,
-        "driver_rule": "configuration likelihood: exposed" if driver else None, "impact_reason": "the task role administers the account",
-        "score": BANDS[severity], "reachability": "DIRECT", "is_exposed": True, "is_minimum": False,
-        "traits": ["open_security_group", "public_ip"], "unknown_traits": [], "vulnerability_count": 3,
-        "high_priority_vulnerability_count": 0, "is_dormant": False, "is_carried": False, "observed_date": day,
-        "first_observed_date": day, "due_date": None if severity == "INFORMATIONAL" else day, "title": f"{service} is exposed",
-        "launch_type": "FARGATE", "task_definition_arns": [f"arn:aws:ecs:{region}:{account}:task-definition/{service}:1"],
-    } | more  # fmt: skip
+        **_service(service, account, region, cluster),
+        **_names(service, account, cluster, owner),
+        "severity": severity,
+        "likelihood": "Moderate" if driver else None,
+        "impact": "High",
+        "driver": driver,
+        "driver_rule": "configuration likelihood: exposed" if driver else None,
+        "impact_reason": "the task role administers the account",
+        "score": BANDS[severity],
+        "reachability": "DIRECT",
+        "is_exposed": True,
+        "is_minimum": False,
+        "traits": ["open_security_group", "public_ip"],
+        "unknown_traits": [],
+        "vulnerability_count": 3,
+        "high_priority_vulnerability_count": 0,
+        "is_dormant": False,
+        "is_carried": False,
+        "observed_date": day,
+        "first_observed_date": day,
+        "due_date": None if severity == "INFORMATIONAL" else day,
+        "title": f"{service} is exposed",
+        "launch_type": "FARGATE",
+        "task_definition_arns": [f"arn:aws:ecs:{region}:{account}:task-definition/{service}:1"],
+    } | more
 
 
-def trait_hit(service: str, trait: str, *, day: date, account: str = ALPHA, region: str = "eu-west-1", cluster: str = "main", **more: Any) -> Row:
+def trait_hit(
+    service: str,
+    trait: str,
+    *,
+    day: date,
+    account: str = ALPHA,
+    region: str = "eu-west-1",
+    cluster: str = "main",
+    **more: Any,
+) -> Row:
     return {
-        **_service(service, account, region, cluster), "trait": trait, "category": "Misconfiguration", "state": "hit",
-        "evidence": '[{"group":"sg-1","ports":"443"}]', "is_carried": False, "observed_date": day,
-    } | more  # fmt: skip
+        **_service(service, account, region, cluster),
+        "trait": trait,
+        "category": "Misconfiguration",
+        "state": "hit",
+        "evidence": '[{"group":"sg-1","ports":"443"}]',
+        "is_carried": False,
+        "observed_date": day,
+    } | more
 
 
 def change(
-    service: str, kind: str, *, before: str | None = None, after: str | None = None, opened: date | None = None, account: str = ALPHA,
-    region: str = "eu-west-1", cluster: str = "main", owner: str | None = "team-a", **more: Any,
-) -> Row:  # fmt: skip
+    service: str,
+    kind: str,
+    *,
+    before: str | None = None,
+    after: str | None = None,
+    opened: date | None = None,
+    account: str = ALPHA,
+    region: str = "eu-west-1",
+    cluster: str = "main",
+    owner: str | None = "team-a",
+    **more: Any,
+) -> Row:
     return {
-        **_service(service, account, region, cluster), **_names(service, account, cluster, owner),
-        "change": kind, "cause": "estate", "severity_before": before, "severity_after": after, "traits_added": [], "traits_removed": [],
+        **_service(service, account, region, cluster),
+        **_names(service, account, cluster, owner),
+        "change": kind,
+        "cause": "estate",
+        "severity_before": before,
+        "severity_after": after,
+        "traits_added": [],
+        "traits_removed": [],
         "opened_date": opened,
-    } | more  # fmt: skip
+    } | more
 
 
-def lifecycle(service: str, *, opened: date | None, first: date, last: date, account: str = ALPHA, region: str = "eu-west-1") -> Row:
+def lifecycle(
+    service: str, *, opened: date | None, first: date, last: date, account: str = ALPHA, region: str = "eu-west-1"
+) -> Row:
     return {
-        **_service(service, account, region, "main"), "first_observed_date": first, "last_observed_date": last, "opened_date": opened,
-    }  # fmt: skip
+        **_service(service, account, region, "main"),
+        "first_observed_date": first,
+        "last_observed_date": last,
+        "opened_date": opened,
+    }
 
 
 def coverage(
-    account: str = ALPHA, status: str = "ok", *, day: date, region: str = "eu-west-1", dataset: str = "service", message: str | None = None,
+    account: str = ALPHA,
+    status: str = "ok",
+    *,
+    day: date,
+    region: str = "eu-west-1",
+    dataset: str = "service",
+    message: str | None = None,
     **more: Any,
-) -> Row:  # fmt: skip
+) -> Row:
     seen = status == "ok"
     return {
-        "account_id": account, "region": region, "dataset": dataset, "status": status, "rows": 1 if seen else None, "api_calls": 1,
-        "message": message, "collected_at": datetime(day.year, day.month, day.day, 2, tzinfo=UTC), "observed_date": day if seen else None,
-    } | more  # fmt: skip
+        "account_id": account,
+        "region": region,
+        "dataset": dataset,
+        "status": status,
+        "rows": 1 if seen else None,
+        "api_calls": 1,
+        "message": message,
+        "collected_at": datetime(day.year, day.month, day.day, 2, tzinfo=UTC),
+        "observed_date": day if seen else None,
+    } | more
 
 
-def driver(service: str, name: str, rank: int, severity: str = "HIGH", *, account: str = ALPHA, region: str = "eu-west-1", **more: Any) -> Row:
+def driver(
+    service: str,
+    name: str,
+    rank: int,
+    severity: str = "HIGH",
+    *,
+    account: str = ALPHA,
+    region: str = "eu-west-1",
+    **more: Any,
+) -> Row:
     return {
-        **_service(service, account, region, "main"), "driver": name, "kind": "configuration", "likelihood": "Moderate", "impact": "High",
-        "severity": severity, "rule": "configuration likelihood (configuration_likelihood.csv)", "inputs": '{"is_exposed":true}', "rank": rank,
-    } | more  # fmt: skip
+        **_service(service, account, region, "main"),
+        "driver": name,
+        "kind": "configuration",
+        "likelihood": "Moderate",
+        "impact": "High",
+        "severity": severity,
+        "rule": "configuration likelihood (configuration_likelihood.csv)",
+        "inputs": '{"is_exposed":true}',
+        "rank": rank,
+    } | more
 
 
 def fix(
-    service: str, description: str, *, before: str = "HIGH", after: str = "LOW", rank: int = 1, removed: str = "public_ip",
-    kind: str = "trait", account: str = ALPHA, region: str = "eu-west-1", **more: Any,
-) -> Row:  # fmt: skip
+    service: str,
+    description: str,
+    *,
+    before: str = "HIGH",
+    after: str = "LOW",
+    rank: int = 1,
+    removed: str = "public_ip",
+    kind: str = "trait",
+    account: str = ALPHA,
+    region: str = "eu-west-1",
+    **more: Any,
+) -> Row:
     return {
-        **_service(service, account, region, "main"), "removed_kind": kind, "removed": removed, "description": description,
-        "severity_before": before, "severity_after": after, "score_before": BANDS[before], "score_after": BANDS[after], "rank": rank,
-    } | more  # fmt: skip
+        **_service(service, account, region, "main"),
+        "removed_kind": kind,
+        "removed": removed,
+        "description": description,
+        "severity_before": before,
+        "severity_after": after,
+        "score_before": BANDS[before],
+        "score_after": BANDS[after],
+        "rank": rank,
+    } | more
 
 
-def publication(service: str, status: str = "sent", *, at: datetime, account: str = ALPHA, region: str = "eu-west-1", **more: Any) -> Row:
+def publication(
+    service: str, status: str = "sent", *, at: datetime, account: str = ALPHA, region: str = "eu-west-1", **more: Any
+) -> Row:
     resource = arn(service, account, region)
     return {
-        **_service(service, account, region, "main"), "snapshot_date": at.date(), "finding_id": f"ecs-exposure/{resource}",
-        "content_hash": "hash-1", "severity": "HIGH", "record_state": "ACTIVE", "status": status, "reason": "new",
-        "created_at": at, "updated_at": at, "published_at": at,
-    } | more  # fmt: skip
+        **_service(service, account, region, "main"),
+        "snapshot_date": at.date(),
+        "finding_id": f"ecs-exposure/{resource}",
+        "content_hash": "hash-1",
+        "severity": "HIGH",
+        "record_state": "ACTIVE",
+        "status": status,
+        "reason": "new",
+        "created_at": at,
+        "updated_at": at,
+        "published_at": at,
+    } | more
 
 
 def finding(service: str, *, account: str = ALPHA, region: str = "eu-west-1", **more: Any) -> Row:
     resource = arn(service, account, region)
     return {
-        **_service(service, account, region, "main"), "finding_id": f"ecs-exposure/{resource}", "content_hash": "hash-1",
-        "severity": "HIGH", "document": "{}",
-    } | more  # fmt: skip
+        **_service(service, account, region, "main"),
+        "finding_id": f"ecs-exposure/{resource}",
+        "content_hash": "hash-1",
+        "severity": "HIGH",
+        "document": "{}",
+    } | more
 
 
 def commit(lake: Lake, day: date, tables: Mapping[str, Iterable[Row]], run: str = "run-1") -> None:
     """Make one assessed day of the rows; a day without coverage rows gets one complete target."""
     tables = {"coverage": [coverage(day=day)], **tables}
-    arrow = [(name, RESULTS[name].to_arrow([{"snapshot_date": day, **row} for row in rows])) for name, rows in tables.items()]
+    arrow = [
+        (name, RESULTS[name].to_arrow([{"snapshot_date": day, **row} for row in rows])) for name, rows in tables.items()
+    ]
     lake.commit_day(day, run, "rules-1", arrow)
 
 

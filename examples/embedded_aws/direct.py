@@ -3,33 +3,42 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore import UNSIGNED
 from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from moto.iam.models import iam_backends
 from moto.moto_api._internal import mock_random
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication
-from werkzeug.test import EnvironBuilder, run_wsgi_app
+from werkzeug.test import EnvironBuilder
+
+from embedded_aws.moto_app import Moto
+
+
+def isolated_session() -> boto3.Session:
+    """A session that knows nothing of the user's own profiles and configuration; clients bring their credentials."""
+    own = {
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    }
+    return boto3.Session(botocore_session=botocore.session.Session(session_vars=own))
 
 
 class Direct:
     """Calls moto in process, in any account and Region, with identifiers that depend on names alone."""
 
-    def __init__(self, moto: DomainDispatcherApplication) -> None:
+    def __init__(self, moto: Moto) -> None:
         self._moto = moto
         self._keys: dict[str, str] = {}
         self._clients: dict[str, Any] = {}
         self._scope = ""
-
-    @cached_property
-    def _session(self) -> boto3.Session:
-        return boto3.Session(aws_access_key_id="unused", aws_secret_access_key="unused")
+        self._session = isolated_session()
 
     def call(self, account_id: str, region: str, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
         """`operation` is boto3's method name. Identifiers moto invents are fixed by account, Region and parameters."""
@@ -44,7 +53,10 @@ class Direct:
     def _client(self, service: str) -> Any:
         if service not in self._clients:
             config = Config(signature_version=UNSIGNED, parameter_validation=True)
-            client = self._session.client(service, region_name="us-east-1", config=config)
+            # A host without a Region, so that moto reads it from the scope.
+            client = self._session.client(
+                service, region_name="us-east-1", endpoint_url="http://localhost", config=config
+            )
             client.meta.events.register("before-send", self._send)
             self._clients[service] = client
         return self._clients[service]
@@ -61,12 +73,11 @@ class Direct:
             path=url.path or "/",
             query_string=url.query,
             headers=headers,
-            input_stream=io.BytesIO(body),
-            content_length=len(body),
+            data=body,
             base_url=f"http://{url.netloc}",
         )
-        chunks, status, answer_headers = run_wsgi_app(self._moto, builder.get_environ(), buffered=True)
-        return AWSResponse(request.url, int(status.split()[0]), dict(answer_headers), _Raw(b"".join(chunks)))
+        response = self._moto.ask(builder.get_environ(), body)
+        return AWSResponse(request.url, response.status, dict(response.headers), _Raw(response.body))
 
 
 class _Raw(io.BytesIO):

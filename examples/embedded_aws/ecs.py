@@ -15,7 +15,7 @@ from moto.moto_api._internal import mock_random
 from embedded_aws import ecs_definitions
 from embedded_aws.contract import AwsError, Call
 from embedded_aws.ecs_services import Services
-from embedded_aws.ecs_store import Cluster, Space, at_most, found, invalid, listing
+from embedded_aws.ecs_store import Cluster, Space, at_most, found, listing
 from embedded_aws.state import dispatch, pack, unpack
 
 # What ECS fills in, and gives back, where a container definition is silent.
@@ -199,7 +199,9 @@ class Ecs(Services):
             "runningTasksCount": 0,
             "pendingTasksCount": 0,
             "version": 3,
-            "versionInfo": given.get("versionInfo", {"agentVersion": "1.99.0", "dockerVersion": "DockerVersion: 25.0.8"}),
+            "versionInfo": given.get(
+                "versionInfo", {"agentVersion": "1.99.0", "dockerVersion": "DockerVersion: 25.0.8"}
+            ),
             "registeredAt": self.now(),
             "attributes": given.get("attributes", [{"name": "ecs.os-type", "value": "linux"}]),
             "registeredResources": given.get("totalResources", []),

@@ -61,9 +61,7 @@ def _unique(names: list[Any], what: str) -> set[str]:
     return set(names)
 
 
-def _check_container(
-    container: dict[str, Any], definition: dict[str, Any], volumes: set[str], names: set[str]
-) -> None:
+def _check_container(container: dict[str, Any], definition: dict[str, Any], volumes: set[str], names: set[str]) -> None:
     name = container.get("name")
     if not name or not _NAME.fullmatch(name):
         raise refuse("Container.name contains invalid characters or is missing.")

@@ -12,11 +12,20 @@ from embedded_aws.contract import Call
 from embedded_aws.ecs_store import Cluster, EcsState, Space, invalid, listing
 
 # Members of CreateService and UpdateService that DescribeServices gives back as they came.
-_KEPT = (
-    "loadBalancers serviceRegistries platformVersion deploymentConfiguration placementConstraints placementStrategy "
-    "networkConfiguration healthCheckGracePeriodSeconds enableECSManagedTags propagateTags enableExecuteCommand "
-    "availabilityZoneRebalancing"
-).split()
+_KEPT = [
+    "loadBalancers",
+    "serviceRegistries",
+    "platformVersion",
+    "deploymentConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+    "networkConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "enableECSManagedTags",
+    "propagateTags",
+    "enableExecuteCommand",
+    "availabilityZoneRebalancing",
+]
 _DEPLOYED = ("capacityProviderStrategy", "launchType", "platformVersion", "networkConfiguration")
 _STARTS_DEPLOYMENT = ("taskDefinition", "networkConfiguration", "capacityProviderStrategy", "platformVersion")
 
@@ -127,7 +136,9 @@ class Services(EcsState):
             "stabilityStatusAt": now,
             "loadBalancers": given.get("loadBalancers", []),
         }
-        task_set |= {key: given[key] for key in ("networkConfiguration", "platformVersion", "externalId") if key in given}
+        task_set |= {
+            key: given[key] for key in ("networkConfiguration", "platformVersion", "externalId") if key in given
+        }
         _choose_capacity(task_set, given, cluster)
         self._start(space, cluster, service, task_set, task_set["computedDesiredCount"])
         service["taskSets"].append(task_set)
@@ -170,7 +181,8 @@ class Services(EcsState):
         answer = self.update_service(call)
         for task in kept:
             cluster.tasks_of[task["group"]][task["taskArn"]] = None
-        service["deployments"][0]["rolloutState"] = "IN_PROGRESS"
+        reason = "ECS deployment in progress."
+        service["deployments"][0] |= {"rolloutState": "IN_PROGRESS", "rolloutStateReason": reason}
         service["deployments"].append(old)
         self._count(cluster, service)
         return answer
@@ -199,7 +211,7 @@ class Services(EcsState):
         self._scale(space, cluster, service, deployment)
 
     def _scale(self, space: Space, cluster: Cluster, service: dict[str, Any], deployment: dict[str, Any]) -> None:
-        running = [task for task in cluster.group(f"service:{service['serviceName']}")]
+        running = list(cluster.group(f"service:{service['serviceName']}"))
         wanted = service["desiredCount"]
         self._stop(space, cluster, running[wanted:])
         self._start(space, cluster, service, deployment, wanted - len(running), first=len(running))

@@ -118,7 +118,7 @@ def _bindings(container: dict[str, Any], mode: str, number: int) -> list[dict[st
         host_port = mapping.get("hostPort") or (port if mode == "host" else _FIRST_EPHEMERAL_PORT + number + offset)
         bindings.append(
             {
-                "bindIP": "0.0.0.0",  # noqa: S104 what the agent reports; nothing listens here
+                "bindIP": "0.0.0.0",
                 "containerPort": port,
                 "hostPort": host_port,
                 "protocol": mapping.get("protocol", "tcp"),

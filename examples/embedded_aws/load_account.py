@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
@@ -27,9 +28,7 @@ _GROUPS: dict[str, Any] = {"internal": {"all": "vpc"}, "public-web": {80: "0.0.0
 
 
 class AccountLoader:
-    def __init__(
-        self, name: str, organization: Organization, direct: Direct, ecs: Ecs, images: ImageLoader
-    ) -> None:
+    def __init__(self, name: str, organization: Organization, direct: Direct, ecs: Ecs, images: ImageLoader) -> None:
         self._name = name
         self._account_id = organization.id_of(name)
         self._organization = organization
@@ -58,9 +57,7 @@ class AccountLoader:
             raise OrganizationError(f"{where}: not a Region of this account in organization.yaml")
         if region not in self._places:
             self._places[region] = self._network(region)
-            self._services[region] = ServiceLoader(
-                self._places[region], where, self._direct, self._ecs, self._images
-            )
+            self._services[region] = ServiceLoader(self._places[region], where, self._direct, self._ecs, self._images)
         place = self._places[region]
         for name, rules in {**_GROUPS, **what.get("groups", {})}.items():
             self._group(place, name, rules or {})
@@ -84,7 +81,12 @@ class AccountLoader:
         }
         for role in roles:
             direct.call(
-                account_id, "us-east-1", "iam", "create_role", RoleName=role, AssumeRolePolicyDocument=_document([trust])
+                account_id,
+                "us-east-1",
+                "iam",
+                "create_role",
+                RoleName=role,
+                AssumeRolePolicyDocument=_document([trust]),
             )
 
     def _iam(self, operation: str, **parameters: Any) -> dict[str, Any]:
@@ -116,9 +118,7 @@ class AccountLoader:
         for policy, statements in role.get("inline", {}).items():
             self._iam("put_role_policy", RoleName=name, PolicyName=policy, PolicyDocument=_document(statements))
         if "boundary" in role:
-            self._iam(
-                "put_role_permissions_boundary", RoleName=name, PermissionsBoundary=self._local(role["boundary"])
-            )
+            self._iam("put_role_permissions_boundary", RoleName=name, PermissionsBoundary=self._local(role["boundary"]))
         self._applied_roles[name] = role
 
     def _local(self, policy: str) -> str:
@@ -132,7 +132,7 @@ class AccountLoader:
         arn = f"arn:aws:iam::aws:policy/{name}"
         if arn not in iam.managed_policies:
             short = name.rpartition("/")[2]
-            document = json.loads(aws_managed_policies_data).get(short)
+            document = _aws_policies().get(short)
             if document is None:
                 raise OrganizationError(f"accounts/{self._name}.yaml: AWS has no managed policy {name!r}")
             policy = AWSManagedPolicy.from_data(short, self._account_id, "aws", document)
@@ -155,11 +155,19 @@ class AccountLoader:
         cidr = f"10.{second}.0.0/16"
         vpc = ec2("create_vpc", CidrBlock=cidr)["Vpc"]["VpcId"]
         place = Place(self._account_id, region, vpc, cidr)
-        for third, (name, zone) in enumerate([("public-a", "a"), ("public-b", "b"), ("private-a", "a"), ("private-b", "b")]):
+        for third, (name, zone) in enumerate(
+            [("public-a", "a"), ("public-b", "b"), ("private-a", "a"), ("private-b", "b")]
+        ):
             subnet = ec2(
                 "create_subnet", VpcId=vpc, CidrBlock=f"10.{second}.{third * 16}.0/20", AvailabilityZone=region + zone
             )
             place.subnets[name] = subnet["Subnet"]["SubnetId"]
+            if name.startswith("public"):
+                ec2(
+                    "modify_subnet_attribute",
+                    SubnetId=place.subnets[name],
+                    MapPublicIpOnLaunch={"Value": True},
+                )
         gateway = ec2("create_internet_gateway")["InternetGateway"]["InternetGatewayId"]
         ec2("attach_internet_gateway", InternetGatewayId=gateway, VpcId=vpc)
         address = ec2("allocate_address", Domain="vpc")["AllocationId"]
@@ -231,14 +239,20 @@ class AccountLoader:
         )["LoadBalancers"][0]
         answer = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
         listener = elb(
-            "create_listener", LoadBalancerArn=created["LoadBalancerArn"], Protocol="HTTP", Port=80, DefaultActions=[answer]
+            "create_listener",
+            LoadBalancerArn=created["LoadBalancerArn"],
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[answer],
         )
         place.listeners[name] = listener["Listeners"][0]["ListenerArn"]
 
     def _cluster(self, place: Place, name: str, cluster: dict[str, Any]) -> None:
         """A cluster; with `instances`, that many EC2 container instances, public or private, in `groups`."""
         known(
-            cluster, {"instances", "subnets", "groups", "tags"}, f"accounts/{self._name}.yaml, {place.region}, cluster {name}"
+            cluster,
+            {"instances", "subnets", "groups", "tags"},
+            f"accounts/{self._name}.yaml, {place.region}, cluster {name}",
         )
         if name in place.clusters:
             return
@@ -247,16 +261,11 @@ class AccountLoader:
         kind = cluster.get("subnets", "private")
         for number in range(cluster.get("instances", 0)):
             zone = "ab"[number % 2]
-            interface = {
-                "DeviceIndex": 0,
-                "SubnetId": place.subnets[f"{kind}-{zone}"],
-                "Groups": [place.group(group) for group in cluster.get("groups", ["internal"])],
-                "AssociatePublicIpAddress": kind == "public",
-            }
             started = self._direct.call(
                 self._account_id, place.region, "ec2", "run_instances",
                 ImageId="ami-03cf127a", InstanceType="m6i.large", MinCount=1, MaxCount=1,
-                NetworkInterfaces=[interface],
+                SubnetId=place.subnets[f"{kind}-{zone}"],
+                SecurityGroupIds=[place.group(group) for group in cluster.get("groups", ["internal"])],
                 IamInstanceProfile={"Name": _INSTANCE_ROLE},
                 MetadataOptions={"HttpTokens": "required", "HttpPutResponseHopLimit": 1},
                 ClientToken=f"{name}-{number}",
@@ -267,6 +276,12 @@ class AccountLoader:
     def _play_ecs(self, place: Place, operation: str, **parameters: Any) -> None:
         seed(place.account_id, place.region, operation, repr(parameters))
         self._ecs.call(Call(place.account_id, place.region, "ecs", operation, parameters))
+
+
+@cache
+def _aws_policies() -> dict[str, Any]:
+    policies: dict[str, Any] = json.loads(aws_managed_policies_data)
+    return policies
 
 
 def _tags(tags: dict[str, str]) -> list[dict[str, str]]:

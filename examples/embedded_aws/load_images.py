@@ -71,9 +71,11 @@ class ImageLoader:
         if matched is None:
             raise OrganizationError(f"{where}: {image!r} is not @account/repository:tag")
         account, repository, tag = matched.groups()
-        regions = [name for name, repositories in self._night["images"].get(account, {}).items() if tag in {
-            str(one) for one in repositories.get(repository, {})
-        }]
+        regions = [
+            name
+            for name, repositories in self._night["images"].get(account, {}).items()
+            if tag in {str(one) for one in repositories.get(repository, {})}
+        ]
         if not regions:
             raise OrganizationError(f"{where}: images.yaml has no {image}")
         home = region if region in regions else regions[0]
@@ -89,7 +91,10 @@ class ImageLoader:
             self._direct.call(account_id, region, "ecr", operation, **parameters)
 
         if not any(pushed[:2] == key[:2] for pushed in self._pushed):
-            rule = {"scanFrequency": "CONTINUOUS_SCAN", "repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}]}
+            rule = {
+                "scanFrequency": "CONTINUOUS_SCAN",
+                "repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}],
+            }
             ecr("put_registry_scanning_configuration", scanType="ENHANCED", rules=[rule])
         if not any(pushed[:3] == key[:3] for pushed in self._pushed):
             ecr("create_repository", repositoryName=repository)
@@ -124,7 +129,7 @@ class ImageLoader:
                     if cve not in self._night["cves"]:
                         raise OrganizationError(f"images.yaml, {account}/{repository}:{tag}: no {cve} under `cves`")
                     finding = self._finding(account, region, repository, tag, cve, status, in_use[digest], night)
-                    self._inspector.put_finding(finding, self._details(cve))
+                    self._inspector.put_finding(finding, self._details(cve, night))
 
     def _running_digests(self) -> Counter[str]:
         return Counter(
@@ -135,9 +140,7 @@ class ImageLoader:
             for container in task["containers"]
         )
 
-    def _cover(
-        self, account: str, region: str, repository: str, tag: str, scan: str, in_use: int, night: int
-    ) -> None:
+    def _cover(self, account: str, region: str, repository: str, tag: str, scan: str, in_use: int, night: int) -> None:
         account_id, digest = self._organization.id_of(account), _digest(account, region, repository, tag)
         moment = self._organization.moment(night)
         image: dict[str, Any] = {"tags": [tag], "inUseCount": in_use}
@@ -250,12 +253,12 @@ class ImageLoader:
             finding["exploitabilityDetails"] = {"lastKnownExploitAt": first - timedelta(days=30)}
         return finding
 
-    def _details(self, cve: str) -> dict[str, Any]:
+    def _details(self, cve: str, night: int) -> dict[str, Any]:
         """BatchGetFindingDetails' members; `cisaData` says that the CVE is in KEV."""
         what = self._night["cves"][cve]
         details: dict[str, Any] = {"cwes": [], "ttps": [], "tools": [], "referenceUrls": []}
         if "epss" in what:
-            details["epssScore"] = float(what["epss"])
+            details["epssScore"] = drifted(what["epss"], cve, night)
         if "kev" in what:
             added = datetime.combine(what["kev"], time(), UTC)
             details["cisaData"] = {

@@ -94,9 +94,7 @@ class ServiceLoader:
         else:
             self._ecs.call(call)
 
-    def _create(
-        self, name: str, service: dict[str, Any], definition: dict[str, Any], wanted: dict[str, Any]
-    ) -> None:
+    def _create(self, name: str, service: dict[str, Any], definition: dict[str, Any], wanted: dict[str, Any]) -> None:
         tags = [{"key": key, "value": value} for key, value in service.get("tags", {}).items()]
         wanted |= {"serviceName": name, "launchType": _launch_type(service), "tags": tags}
         if "behind" in service:
@@ -160,15 +158,17 @@ class ServiceLoader:
                     "readOnly": mount.get("read_only", False),
                 }
             )
-        for key, member in (("privileged", "privileged"), ("user", "user"), ("read_only_root", "readonlyRootFilesystem")):
+        for key, member in (
+            ("privileged", "privileged"),
+            ("user", "user"),
+            ("read_only_root", "readonlyRootFilesystem"),
+        ):
             if key in service:
                 main[member] = service[key]
         if "capabilities" in service:
             main["linuxParameters"] = {"capabilities": {"add": service["capabilities"]}}
         main |= service.get("container", {})
-        sidecars = [
-            self._container(name, sidecar, what) for sidecar, what in service.get("sidecars", {}).items()
-        ]
+        sidecars = [self._container(name, sidecar, what) for sidecar, what in service.get("sidecars", {}).items()]
         definition: dict[str, Any] = {"family": name, "containerDefinitions": [main, *sidecars], "volumes": volumes}
         mode = _network_mode(service)
         if mode is not None:
@@ -245,9 +245,9 @@ _PREFIXES = {
     "aws-access-key": ("AKIA", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 16),
     "aws-secret-key": ("", _ALPHANUMERIC + "/+", 40),
     "github-token": ("ghp_", _ALPHANUMERIC, 36),
-    "slack-token": ("xoxb-", "0123456789", 24),
     "stripe-key": ("sk_live_", _ALPHANUMERIC, 24),
-    "password": ("", _ALPHANUMERIC + "!%_-", 18),
+    "alphanumeric": ("", _ALPHANUMERIC, 24),
+    "password": ("", _ALPHANUMERIC + "!-", 18),
 }
 
 
@@ -262,10 +262,14 @@ def made_up(value: str, seed_text: str) -> str:
     if kind == "private-key":
         body = made_up("made-up aws-secret-key", seed_text) * 3
         return f"-----BEGIN RSA PRIVATE KEY-----\n{body}\n-----END RSA PRIVATE KEY-----"
+    if kind == "slack-token":
+        numbers = "".join(str(byte % 10) for byte in hashlib.sha256(seed_text.encode()).digest()[:24])
+        return f"xoxb-{numbers[:12]}-{numbers[12:]}-{made_up('made-up alphanumeric', seed_text)}"
     if kind == "database-url":
-        return f"postgres://app:{made_up('made-up password', seed_text)}@db.internal:5432/app"
+        return f"postgres://app:{made_up('made-up alphanumeric', seed_text)}@db.internal:5432/app"
     if kind not in _PREFIXES:
-        raise OrganizationError(f"no made-up value of kind {kind!r}; known are {sorted(_PREFIXES)}, private-key, database-url")
+        kinds = sorted([*_PREFIXES, "private-key", "database-url"])
+        raise OrganizationError(f"no made-up value of kind {kind!r}; known are {kinds}")
     prefix, alphabet, length = _PREFIXES[kind]
     digest = hashlib.sha512(seed_text.encode()).digest()
     return prefix + "".join(alphabet[byte % len(alphabet)] for byte in digest[:length])

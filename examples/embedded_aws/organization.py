@@ -43,7 +43,7 @@ class Organization:
         if strangers:
             raise OrganizationError(f"accounts/{sorted(strangers)[0]}.yaml: organization.yaml has no such account")
         self._played = 0
-        direct = Direct(aws._moto)
+        direct = Direct(aws.moto)
         self._images = ImageLoader(read(path / "images.yaml"), self, direct, aws.inspector2, aws.ecs)
         self._loaders = {name: AccountLoader(name, self, direct, aws.ecs, self._images) for name in self._files}
         self._direct = direct
@@ -123,7 +123,12 @@ class Organization:
             if parent not in units:
                 raise OrganizationError(f"organization.yaml: unit {path} comes before its parent {parent}")
             created = self._direct.call(
-                management, "us-east-1", "organizations", "create_organizational_unit", ParentId=units[parent], Name=name
+                management,
+                "us-east-1",
+                "organizations",
+                "create_organizational_unit",
+                ParentId=units[parent],
+                Name=name,
             )
             units[path] = created["OrganizationalUnit"]["Id"]
         return units
@@ -149,13 +154,37 @@ class Organization:
         if is_management:
             roles.append(scanner["organization_role"])
         self._aws.access.accounts[account_id] = AccountAccess(
-            roles={role: scanner["external_id"] for role in roles},
+            roles=dict.fromkeys(roles, scanner["external_id"]),
             denied_from_night=account.get("denies_from_night"),
             denied_actions=account.get("denied_actions", {}),
         )
-        AccountLoader.create_scanner_roles(self._direct, account_id, roles, self.scanner_account, scanner["external_id"])
+        AccountLoader.create_scanner_roles(
+            self._direct, account_id, roles, self.scanner_account, scanner["external_id"]
+        )
         for region in self.regions_of(name):
             if region not in account.get("inspector_disabled", []):
                 self._aws.inspector2.enable(account_id, region)
             if region not in account.get("security_hub_disabled", []) and self._aws.securityhub is not None:
                 self._aws.securityhub.enable(account_id, region)
+
+
+def first_night(path: Path) -> date:
+    """The day of night 1 of the organisation in this folder."""
+    first: date = read(path / "organization.yaml")["first_night"]
+    return first
+
+
+def sample_settings(path: Path) -> dict[str, str]:
+    """The scanner's settings (ECS_EXPOSURE_*) that fit this organisation, its findings published for real."""
+    top = read(path / "organization.yaml")
+    scanner, accounts = top["scanner"], top["accounts"]
+    return {
+        "ECS_EXPOSURE_ORGANIZATION_ACCOUNT_ID": next(one["id"] for one in accounts.values() if "unit" not in one),
+        "ECS_EXPOSURE_REGIONS": ",".join(top["regions"]),
+        "ECS_EXPOSURE_ORGANIZATION_ROLE_NAME": scanner["organization_role"],
+        "ECS_EXPOSURE_READ_ROLE_NAME": scanner["read_role"],
+        "ECS_EXPOSURE_PUBLISH_ROLE_NAME": scanner["publish_role"],
+        "ECS_EXPOSURE_EXTERNAL_ID": scanner["external_id"],
+        "ECS_EXPOSURE_INSPECTOR_ACCOUNT_ID": accounts[top["inspector_administrator"]]["id"],
+        "ECS_EXPOSURE_PUBLISH": "on",
+    }

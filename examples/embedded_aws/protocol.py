@@ -89,9 +89,13 @@ def operation_name(service: str, request: Request) -> str:
     else:
         query = parse_qs(request.query, keep_blank_values=True)
         for method, pattern, literals, name in _routes(service):
-            if method == request.method and pattern.match(request.path) and _has(query, literals):
-                if _headers_required(model.operation_model(name)) <= request.headers.keys():
-                    return name
+            if (
+                method == request.method
+                and pattern.match(request.path)
+                and _has(query, literals)
+                and _headers_required(model.operation_model(name)) <= request.headers.keys()
+            ):
+                return name
     raise UnknownOperation(f"{service}: no operation for {request.method} {request.path}")
 
 
@@ -285,12 +289,12 @@ def error(service: str, code: str, message: str, status: int) -> Response:
 def denied(service: str, action: str, principal: str) -> Response:
     """AWS's refusal of an action the caller's policies do not allow."""
     message = (
-        f"User: {principal} is not authorized to perform: {action} "
-        "because no identity-based policy allows the action"
+        f"User: {principal} is not authorized to perform: {action} because no identity-based policy allows the action"
     )
     protocol = service_model(service).metadata["protocol"]
     if protocol == "ec2":
-        return error(service, "UnauthorizedOperation", f"You are not authorized to perform this operation. {message}", 403)
+        message = f"You are not authorized to perform this operation. {message}"
+        return error(service, "UnauthorizedOperation", message, 403)
     if protocol in ("json", "rest-json"):
         return error(service, "AccessDeniedException", message, 400 if protocol == "json" else 403)
     return error(service, "AccessDenied", message, 403)

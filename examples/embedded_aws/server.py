@@ -15,24 +15,22 @@ from typing import Any, Self
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import boto3
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.iam.models import iam_backends
-from moto.moto_api._internal import mock_random
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.organizations.models import organizations_backends
 from moto.utilities.utils import get_partition
-from werkzeug.test import run_wsgi_app
 
 from embedded_aws import protocol
 from embedded_aws.access import ADMINISTRATOR, Access, Principal
 from embedded_aws.contract import AwsError, Call, Fake, NotPlayed
+from embedded_aws.direct import isolated_session
 from embedded_aws.ecs import Ecs
 from embedded_aws.faults import Fault, Faults
 from embedded_aws.http_server import ConnectionDropped, HttpServer
 from embedded_aws.inspector2 import Inspector2
+from embedded_aws.moto_app import SCOPE, Moto
 
-_SCOPE = re.compile(r"Credential=(?P<key>[^/]+)/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 _DEFAULT_ACCOUNT = "123456789012"
 
 
@@ -42,23 +40,30 @@ class EmbeddedAws:
     organization: folder of an organisation's YAML (see examples/sample_org/README.md), played up to `night`.
     state: folder where the fakes' state is restored from on enter and saved to on exit. With an organisation,
     ECS and Inspector are what its nights make them, so only Security Hub is restored.
+    port: 0 takes a free one. Credentials that belong to nobody are taken for the scanner's own user.
     """
 
     _running = threading.Lock()
 
     def __init__(
-        self, organization: Path | None = None, night: int = 1, state: Path | None = None, port: int = 0
+        self,
+        organization: Path | None = None,
+        night: int = 1,
+        state: Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
     ) -> None:
         if night < 1:
             raise ValueError(f"nights count from 1, not {night}")
         self._organization_path = organization
         self._state = state
-        self._port = port
-        self._moto = DomainDispatcherApplication(create_backend_app)
+        self._address = (host, port)
+        self.moto = Moto()
         self._faults = Faults()
         self._lock = threading.Lock()
         self._principals: dict[str, Principal] = {}
-        self._clients = boto3.Session(aws_access_key_id="unused", aws_secret_access_key="unused")
+        self._clients = isolated_session()
         self.night = night
         self.access = Access()
         self.ecs = Ecs()
@@ -88,7 +93,7 @@ class EmbeddedAws:
             self._restore()
             if self._organization_path is not None:
                 self._load(self._organization_path)
-            self._server = HttpServer(self, self._port)
+            self._server = HttpServer(self, *self._address)
             self._server.start()
         except BaseException:
             self._running.release()
@@ -109,6 +114,7 @@ class EmbeddedAws:
         """Forget everything, moto's backends and the organisation included."""
         BackendDict.reset()
         reset_model_data()
+        organizations_backends.master_accounts.clear()  # BackendDict.reset leaves it, and ids would clash
         for fake in self._fakes.values():
             fake.restore({})
         self._faults.clear()
@@ -139,9 +145,8 @@ class EmbeddedAws:
         iam = iam_backends[account_id][partition]
         iam.create_user(region_name="us-east-1", user_name="ecs-exposure-scanner")
         key = iam.create_access_key("ecs-exposure-scanner")
-        self._base = (key.access_key_id, key.secret_access_key)
-        arn = f"arn:{partition}:iam::{account_id}:user/ecs-exposure-scanner"
-        self._principals[key.access_key_id] = Principal(account_id, arn)
+        self._base_key = (key.access_key_id, key.secret_access_key)
+        self._base = Principal(account_id, f"arn:{partition}:iam::{account_id}:user/ecs-exposure-scanner")
 
     # --- state between runs ---
 
@@ -163,6 +168,9 @@ class EmbeddedAws:
         self._state.mkdir(parents=True, exist_ok=True)
         for name, fake in self._kept().items():
             write_atomically(self._state / f"{name}.json", json.dumps(fake.dump()))
+        calls = [[*call, count] for call, count in sorted(self.calls.items())]
+        by_role = [[*call, count] for call, count in sorted(self.calls_by_role.items())]
+        write_atomically(self._state / "calls.json", json.dumps({"calls": calls, "by_role": by_role}))
 
     # --- what a caller needs ---
 
@@ -179,8 +187,8 @@ class EmbeddedAws:
             "AWS_ENDPOINT_URL_ECS": self.endpoint_url,
             "AWS_ENDPOINT_URL_INSPECTOR2": self.endpoint_url,
             "AWS_ENDPOINT_URL_SECURITYHUB": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": self._base[0],
-            "AWS_SECRET_ACCESS_KEY": self._base[1],
+            "AWS_ACCESS_KEY_ID": self._base_key[0],
+            "AWS_SECRET_ACCESS_KEY": self._base_key[1],
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
@@ -226,9 +234,7 @@ class EmbeddedAws:
     ) -> None:
         """Make matching calls fail: with an error `code`, with an answer that lost its lists (`truncate`), or
         with a dropped connection (`drop`). The first `after` matching calls pass, then `times` of them fail."""
-        fault = Fault(
-            service, operation, account_id, region, code, status, message, times, after, truncate, drop
-        )
+        fault = Fault(service, operation, account_id, region, code, status, message, times, after, truncate, drop)
         self._faults.add(fault)
 
     # --- answering ---
@@ -241,9 +247,9 @@ class EmbeddedAws:
 
     def _respond(self, environ: WSGIEnvironment) -> protocol.Response:
         body = environ["wsgi.input"].read()
-        scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is None:  # moto's own pages, unsigned or presigned requests
-            return self._ask_moto(environ, body)
+            return self.moto.ask(environ, body)
         service = protocol.SERVICE_OF_SIGNING_NAME.get(scope["service"], scope["service"])
         request = protocol.Request(
             environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""), _headers(environ), body
@@ -253,6 +259,7 @@ class EmbeddedAws:
         except protocol.UnknownOperation as unknown:
             return protocol.error(service, "UnknownOperationException", str(unknown), 404)
         principal = self._principal(scope["key"], scope["region"])
+        environ["HTTP_X_MOTO_ACCOUNT_ID"] = principal.account_id
         fake = self._fakes.get(service)
         parameters = {} if fake is None else protocol.decode(service, operation, request)
         call = Call(principal.account_id, scope["region"], service, operation, parameters)
@@ -278,7 +285,7 @@ class EmbeddedAws:
             elif fake is not None:
                 response = protocol.encode(call.service, call.operation, fake.call(call))
             else:
-                response = self._ask_moto(environ, body)
+                response = self.moto.ask(environ, body)
         except AwsError as refusal:
             return protocol.error(call.service, refusal.code, refusal.message, refusal.status)
         except NotPlayed as gap:
@@ -289,17 +296,11 @@ class EmbeddedAws:
             return protocol.Response(200, headers, shorter)
         return response
 
-    def _ask_moto(self, environ: WSGIEnvironment, body: bytes) -> protocol.Response:
-        import io
-
-        chunks, status, headers = run_wsgi_app(self._moto, {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True)
-        return protocol.Response(int(status.split()[0]), list(headers.items()), b"".join(chunks))
-
     def _assume_role(self, principal: Principal, environ: WSGIEnvironment, body: bytes) -> protocol.Response:
         fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
         role_arn = fields.get("RoleArn", "")
         self.access.check_assume_role(principal, role_arn, fields.get("ExternalId"))
-        response = self._ask_moto(environ, body)
+        response = self.moto.ask(environ, body)
         key = re.search(rb"<AccessKeyId>(\w+)</AccessKeyId>", response.body)
         if response.status == 200 and key:
             _, partition, _, _, account_id, resource = role_arn.split(":", 5)
@@ -309,20 +310,18 @@ class EmbeddedAws:
         return response
 
     def _principal(self, access_key: str, region: str) -> Principal:
-        """Who owns the key: known to us, else moto's own lookup (users and keys that tests create in IAM)."""
-        from moto.iam.models import get_account_id_from
-
-        known = self._principals.get(access_key)
-        if known is None:
-            account_id = get_account_id_from(access_key)
-            known = Principal(account_id, f"arn:{get_partition(region)}:iam::{account_id}:user/{access_key}")
-        return known
+        """Who owns the key: a session of ours, a key that somebody created in IAM, else the scanner's own user."""
+        if access_key in self._principals:
+            return self._principals[access_key]
+        partition = get_partition(region)
+        for account_id, partitions in list(iam_backends.items()):
+            if access_key in partitions[partition].access_keys:
+                return Principal(account_id, f"arn:{partition}:iam::{account_id}:user/{access_key}")
+        return self._base
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:
-    headers = {
-        name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
-    }
+    headers = {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")}
     headers["content-type"] = environ.get("CONTENT_TYPE", "")
     return headers
 
@@ -340,8 +339,3 @@ def write_atomically(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(text, encoding="utf-8")
     os.replace(temporary, path)
-
-
-def unseed() -> None:
-    """Return moto's identifiers to chance after a repeatable load."""
-    mock_random.seed()

@@ -183,7 +183,9 @@ class AwsAccess:
         """Assume the account's role now, if it is not assumed yet. Raises RoleError, or BotoCoreError without base credentials."""
         with self._lock:
             session = self._session(account_id, purpose)
-        session.get_credentials().get_frozen_credentials()
+        credentials = session.get_credentials()
+        if credentials is not None:  # never None: every session has its own provider
+            credentials.get_frozen_credentials()
 
     def release(self, account_id: str) -> None:
         """Forget an account's clients and credentials (its counts stay): hundreds of accounts must not pile up."""
@@ -238,7 +240,7 @@ class AwsAccess:
 
     def _create(self, session: Session, service: str, account_id: str, region: str) -> Any:
         place = _PSEUDO_REGIONS[self._settings.partition] if region == GLOBAL else region
-        client = session.create_client(service, region_name=place, config=self._config)  # type: ignore[call-overload]
+        client = session.create_client(service, region_name=place, config=self._config)
 
         def budget(event_name: str, **_: Any) -> None:  # returns None, else botocore takes the value for the answer
             self._before_send(account_id, region, service, event_name.rpartition(".")[2])

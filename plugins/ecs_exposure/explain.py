@@ -1,4 +1,4 @@
-"""Why a service has the severity it has: what was seen, how that became a severity step by step, what would lower it, how it came here."""
+"""Why a service has its severity: what was seen, how that became a severity step by step, what would lower it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ select vulnerability_id, any_value(severity) as severity, max(probability) as pr
 from today.image_vulnerability
 where not is_suppressed
     and (registry_account, region, image_digest) in (
-        select (registry_account, registry_region, image_digest) from today.service_image where resource_id = $resource_id
+        select (registry_account, registry_region, image_digest) from today.service_image
+        where resource_id = $resource_id
     )
 group by vulnerability_id
 order by high_priority desc, probability desc nulls last, vulnerability_id
@@ -40,7 +41,7 @@ order by dataset"""
 
 @dataclass(frozen=True)
 class Explanation:
-    """An exposure with everything that led to it; all members are rows of the public tables as dictionaries (JSON columns parsed)."""
+    """An exposure with everything that led to it: rows of the public tables as dictionaries, JSON columns parsed."""
 
     day: date
     exposure: dict[str, Any]
@@ -58,16 +59,18 @@ class Explanation:
 
 
 def explain(lake: Lake, day: date, text: str, sql: Path, since: date | None = None) -> Explanation:
-    """The explanation of one service's exposure on `day`, its changes since `since` (ninety days before `day` unless said).
+    """The explanation of one service's exposure on `day`, with its changes since `since` (ninety days before `day`).
 
-    `text` is what `exposures.find` takes, and what it raises is raised. `sql` is the folder whose trait texts give the titles.
+    `text` is what `exposures.find` takes, and what that raises is raised. `sql` is the folder with the trait texts.
     """
     exposure = find(lake, day, text)
     resource = {"resource_id": exposure["resource_id"]}
     connection = connect_to_day(lake, day, _DAY_TABLES)
 
     def of(table: str, order: str) -> list[dict[str, Any]]:
-        return fetch(connection, f"select * from today.{table} where resource_id = $resource_id order by {order}", resource).records()
+        return fetch(
+            connection, f"select * from today.{table} where resource_id = $resource_id order by {order}", resource
+        ).records()
 
     texts = {item.trait: item for item in trait_texts(sql)}
     traits = of("trait_hit", "state, trait")
@@ -87,7 +90,9 @@ def explain(lake: Lake, day: date, text: str, sql: Path, since: date | None = No
     begin = since or day - timedelta(days=HISTORY_DAYS)
     history = connect()
     lake.attach_history(history, "history", since=begin, until=day, tables=["change"])
-    changes = fetch(history, "select * from history.change where resource_id = $resource_id order by snapshot_date desc", resource).records()
+    changes = fetch(
+        history, "select * from history.change where resource_id = $resource_id order by snapshot_date desc", resource
+    ).records()
     where = {"account_id": exposure["account_id"], "region": exposure["region"]}
     return Explanation(
         day=day,
@@ -111,7 +116,7 @@ def _parsed(text: str | None) -> Any:
 
 
 def severity_steps(exposure: Mapping[str, Any], drivers: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """How the severity came about, one step after the other: `step` names it, `result` what it gave, `because` the rule and its source."""
+    """How the severity came about, in order: `step`, the `result` it gave, and `because`, the rule and its source."""
     steps = []
     shown = next((driver for driver in drivers if driver["driver"] == exposure["driver"]), None)
     reached = {
@@ -125,9 +130,17 @@ def severity_steps(exposure: Mapping[str, Any], drivers: Iterable[Mapping[str, A
         steps.append(_step("Driver", "none", "nothing found decides a severity by itself"))
     else:
         steps.append(_step("Driver", exposure["driver"], _driver_reason(shown)))
-        inputs = f" ({_pairs(shown['inputs'])})" if shown and isinstance(shown["inputs"], dict) and shown["inputs"] else ""
-        steps.append(_step("Likelihood", exposure["likelihood"], f"{exposure['driver_rule'] or 'rule not recorded'}{inputs}"))
-    steps.append(_step("Impact", exposure["impact"], exposure["impact_reason"] or "nothing the containers hold or may do raises it"))
+        inputs = (
+            f" ({_pairs(shown['inputs'])})" if shown and isinstance(shown["inputs"], dict) and shown["inputs"] else ""
+        )
+        steps.append(
+            _step("Likelihood", exposure["likelihood"], f"{exposure['driver_rule'] or 'rule not recorded'}{inputs}")
+        )
+    steps.append(
+        _step(
+            "Impact", exposure["impact"], exposure["impact_reason"] or "nothing the containers hold or may do raises it"
+        )
+    )
     if exposure["driver"] is None:
         reason = "a service without a driver is informational: kept in the lake, not published"
     elif exposure["impact"] == "Unknown":
@@ -137,17 +150,33 @@ def severity_steps(exposure: Mapping[str, Any], drivers: Iterable[Mapping[str, A
     before = shown["severity"] if shown and shown["severity"] != exposure["severity"] else None
     steps.append(_step("Severity", before or exposure["severity"], reason))
     if before:
-        cap = "nothing runs and nothing is desired: at most MEDIUM" if exposure["is_dormant"] else "adjusted for the whole service"
+        cap = (
+            "nothing runs and nothing is desired: at most MEDIUM"
+            if exposure["is_dormant"]
+            else "adjusted for the whole service"
+        )
         steps.append(_step("Dormant" if exposure["is_dormant"] else "Adjusted", exposure["severity"], cap))
     elif exposure["is_dormant"]:
         steps.append(_step("Dormant", exposure["severity"], "nothing runs and nothing is desired: at most MEDIUM"))
     if exposure["is_minimum"]:
-        steps.append(_step("At least", exposure["severity"], exposure["minimum_reason"] or "something was not seen or not known"))
+        steps.append(
+            _step("At least", exposure["severity"], exposure["minimum_reason"] or "something was not seen or not known")
+        )
     if exposure["is_carried"]:
-        steps.append(_step("Carried over", str(exposure["observed_date"]), "not seen today: this is the last day it was; nothing is lowered meanwhile"))
+        steps.append(
+            _step(
+                "Carried over",
+                str(exposure["observed_date"]),
+                "not seen today: this is the last day it was; nothing is lowered meanwhile",
+            )
+        )
     known = exposure["highest_probability"]
     probability = "no exploit probability is known" if known is None else f"highest exploit probability {known:.4f}"
-    steps.append(_step("Score", f"{exposure['score']:.1f} of 100", f"orders exposures inside {exposure['severity']}; {probability}"))
+    steps.append(
+        _step(
+            "Score", f"{exposure['score']:.1f} of 100", f"orders exposures inside {exposure['severity']}; {probability}"
+        )
+    )
     return [{key: str(value) for key, value in step.items()} for step in steps]
 
 
@@ -163,7 +192,7 @@ def _driver_reason(driver: Mapping[str, Any] | None) -> str:
 
 
 def _pairs(value: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {cell(item)}" for name, item in value.items())
+    return ", ".join(f"{clean(name)} {cell(item)}" for name, item in value.items())
 
 
 def print_explanation(told: Explanation, out: IO[str]) -> None:
@@ -181,6 +210,9 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
     def show(*parts: Any, indent: int = 2) -> None:
         for part in parts:
             screen.print(Padding(part if not isinstance(part, str) else Text(part), (0, 0, 0, indent)))
+
+    def coloured(before: str, severity: str) -> Text:
+        return Text.assemble(before, (severity, STYLES[severity]))
 
     def grid(rows: Iterable[tuple[Any, ...]], *styles: str) -> Table:
         table = Table.grid(padding=(0, 2))
@@ -212,7 +244,11 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
 
     heading("How the severity came about")
     steps = [
-        (f"{number}. {step['step']}", Text(clean(step["result"]), style=STYLES.get(step["result"], "bold")), step["because"])
+        (
+            f"{number}. {step['step']}",
+            Text(clean(step["result"]), style=STYLES.get(step["result"], "bold")),
+            step["because"],
+        )
         for number, step in enumerate(told.steps, 1)
     ]
     show(grid(steps, "", "", ""))
@@ -221,7 +257,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             grid(
                 [
-                    (driver["rank"], Text(driver["severity"], style=STYLES[driver["severity"]]), driver["driver"],
+                    (driver["rank"], coloured("", driver["severity"]), driver["driver"],
                      f"{driver['likelihood']} × {driver['impact']}", driver["rule"])
                     for driver in told.drivers
                 ],
@@ -243,11 +279,22 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
 
     heading("How the internet reaches it")
     if not told.paths:
-        show({"NOT_REACHABLE": "No path was found.", "UNKNOWN": "Not decided: what it takes was not seen."}.get(row["reachability"], "No path is recorded."))
+        show(
+            {"NOT_REACHABLE": "No path was found.", "UNKNOWN": "Not decided: what it takes was not seen."}.get(
+                row["reachability"], "No path is recorded."
+            )
+        )
     for path in told.paths:
-        show(Text(f"{path['kind']}" + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else ""), style="dim"))
+        show(
+            Text(
+                f"{path['kind']}" + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else ""),
+                style="dim",
+            )
+        )
         for number, hop in enumerate(path["hops"] if isinstance(path["hops"], list) else [path["hops"]]):
-            show(("└▶ " if number else "") + (_pairs(hop) if isinstance(hop, dict) else cell(hop)), indent=2 + 2 * number)
+            show(
+                ("└▶ " if number else "") + (_pairs(hop) if isinstance(hop, dict) else cell(hop)), indent=2 + 2 * number
+            )
 
     if told.images:
         heading("Images")
@@ -266,7 +313,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             grid(
                 [
-                    (item["vulnerability_id"], item["severity"], cell(item["packages"]), _exploitation(item), _remedy(item))
+                    (item["vulnerability_id"], item["severity"], item["packages"], _exploitation(item), _remedy(item))
                     for item in told.vulnerabilities
                 ],
                 "", "", "", "", "dim",
@@ -278,7 +325,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             grid(
                 [
-                    (f"{fix['rank']}.", fix["description"], Text.assemble("→ ", (fix["severity_after"], STYLES[fix["severity_after"]])),
+                    (f"{fix['rank']}.", fix["description"], coloured("→ ", fix["severity_after"]),
                      f"score {fix['score_before']:.0f} → {fix['score_after']:.0f}")
                     for fix in told.fixes
                 ],
@@ -292,7 +339,10 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         heading("What was not seen (unknown, not absent)")
         show(
             grid(
-                [(item["dataset"], item["status"], f"last seen {cell(item['observed_date'])}", item["message"]) for item in told.not_seen],
+                [
+                    (item["dataset"], item["status"], f"last seen {cell(item['observed_date'])}", item["message"])
+                    for item in told.not_seen
+                ],
                 "", "bold", "dim", "",
             )
         )  # fmt: skip
@@ -303,7 +353,9 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
     for change in told.changes:
         why = "  (our rules changed, not the service)" if change["cause"] == "rules" else ""
         moved = f"{change['severity_before'] or 'none'} → {change['severity_after'] or 'none'}"
-        traits = [f"+{clean(name)}" for name in change["traits_added"]] + [f"−{clean(name)}" for name in change["traits_removed"]]
+        traits = [f"+{clean(name)}" for name in change["traits_added"]] + [
+            f"−{clean(name)}" for name in change["traits_removed"]
+        ]
         show(f"{change['snapshot_date']}  {change['change']:<9} {moved}  {' '.join(traits)}{why}")
 
 
@@ -314,4 +366,6 @@ def _exploitation(item: Mapping[str, Any]) -> str:
 
 
 def _remedy(item: Mapping[str, Any]) -> str:
-    return cell(item["fix_command"] or (f"fixed in {item['fixed_in_version']}" if item["fixed_in_version"] else "no fix named"))
+    return cell(
+        item["fix_command"] or (f"fixed in {item['fixed_in_version']}" if item["fixed_in_version"] else "no fix named")
+    )

@@ -23,14 +23,16 @@ STYLES = {
     "CRITICAL": "bold white on red", "HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan", "INFORMATIONAL": "dim",
 }  # fmt: skip
 REACHED = {
-    "DIRECT": "directly", "VIA_LOAD_BALANCER": "load balancer", "NOT_REACHABLE": "no", "UNKNOWN": "unknown",
+    "DIRECT": "directly", "VIA_LOAD_BALANCER": "balancer", "NOT_REACHABLE": "no", "UNKNOWN": "unknown",
 }  # fmt: skip
 LEGEND = {
     "≥": "≥ at least: something was not seen or not known",
     "↺": "↺ not seen today: carried over from the last day it was seen",
 }
 
-_SHORT_ARN = re.compile(r"arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account_id>\d{12}):service/(?P<service_name>[^/]+)")
+_SHORT_ARN = re.compile(
+    r"arn:[a-z-]+:ecs:(?P<region>[a-z0-9-]+):(?P<account_id>\d{12}):service/(?P<service_name>[^/]+)"
+)
 
 
 @dataclass(frozen=True)
@@ -47,19 +49,27 @@ class Filter:
 def connect_to_day(lake: Lake, day: date, tables: Collection[str], schema: str = "today") -> duckdb.DuckDBPyConnection:
     """A connection with `today.<table>` for some result tables of one assessed day."""
     connection = connect()
-    lake.attach_history(connection, schema, since=day, until=day, tables=tables)
+    lake.attach_results(connection, day, schema, tables=tables)
     return connection
 
 
 def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
-    """Rows of `exposure` of one day that match, worst first. Accounts match by id or name, traits when the exposure has any of them."""
+    """Rows of `exposure` of one day that match, worst first; accounts match by id or name, traits when any is hit."""
     conditions: list[str] = []
     values: dict[str, list[str]] = {}
     for name, chosen, condition in (
         ("severities", wanted.severities, "list_contains($severities, severity)"),
-        ("accounts", wanted.accounts, "(list_contains($accounts, account_id) or list_contains($accounts, account_name))"),
+        (
+            "accounts",
+            wanted.accounts,
+            "(list_contains($accounts, account_id) or list_contains($accounts, account_name))",
+        ),
         ("owners", wanted.owners, "list_contains($owners, owner)"),
-        ("ous", [ou.rstrip("/") for ou in wanted.ous], "len(list_filter($ous, lambda ou: starts_with(ou_path || '/', ou || '/'))) > 0"),
+        (
+            "ous",
+            [ou.rstrip("/") for ou in wanted.ous],
+            "len(list_filter($ous, lambda ou: starts_with(ou_path || '/', ou || '/'))) > 0",
+        ),
         ("traits", wanted.traits, "list_has_any($traits, traits)"),
     ):
         if chosen:
@@ -71,13 +81,21 @@ def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
     return sorted(rows, key=worst_first)
 
 
+def not_seen(lake: Lake, day: date) -> list[str]:
+    """Accounts that were not completely seen on one day: what they have is in part unknown."""
+    connection = connect_to_day(lake, day, ["coverage"])
+    blind = "status in ('denied', 'failed', 'invalid')"
+    select = f"select distinct account_id from today.coverage where {blind} order by account_id"
+    return [str(row[0]) for row in fetch(connection, select).rows]
+
+
 def worst_first(row: Mapping[str, Any]) -> tuple[int, float, str]:
     """Sort key: severity, then score inside it, then the ARN so that the order is always the same."""
     return severity_rank(row["severity"]), -row["score"], row["resource_id"]
 
 
 def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
-    """The exposure of the service a person means: its ARN (long or old short form), its name, or a part of the ARN only it has.
+    """The exposure of the service a person means by its ARN (long or old short form), its name, or a part of the ARN.
 
     Raises QueryError naming the candidates when several services match, NoDataError when none has an exposure that day.
     """
@@ -85,7 +103,9 @@ def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
     everything = "select * from today.exposure where "
     attempts: list[tuple[str, Mapping[str, Any]]] = [("resource_id = $text", {"text": text})]
     if short := _SHORT_ARN.fullmatch(text):
-        attempts.append(("region = $region and account_id = $account_id and service_name = $service_name", short.groupdict()))
+        attempts.append(
+            ("region = $region and account_id = $account_id and service_name = $service_name", short.groupdict())
+        )
     attempts.append(("service_name = $text", {"text": text}))
     attempts.append(("contains(lower(resource_id), lower($text))", {"text": text}))
     for condition, values in attempts:
@@ -97,7 +117,10 @@ def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
             more = f"\n  … and {len(rows) - 20} more" if len(rows) > 20 else ""
             raise QueryError(f"{len(rows)} services match {clean(text)!r}; name one of them:\n{listed}{more}")
     past = fetch(
-        connection, "select resource_id, last_observed_date from today.lifecycle where contains(lower(resource_id), lower(?)) order by 1 limit 5", [text]
+        connection,
+        """select resource_id, last_observed_date from today.lifecycle
+        where contains(lower(resource_id), lower(?)) order by resource_id limit 5""",
+        [text],
     ).rows
     told = "; ".join(f"{clean(resource)} had one until {last}" for resource, last in past)
     raise NoDataError(f"no service matching {clean(text)!r} has an exposure on {day}" + (f" ({told})" if told else ""))
@@ -109,12 +132,12 @@ def marks(row: Mapping[str, Any]) -> str:
 
 
 def severity_text(row: Mapping[str, Any]) -> Any:
-    """Severity in its colour, with its marks."""
+    """Severity in its colour, with its marks around it."""
     from rich.text import Text
 
-    sign = marks(row)
-    text = Text(row["severity"], style=STYLES[row["severity"]])
-    return text if not sign else Text.assemble(text, " ", sign)
+    text = Text("≥ " if row["is_minimum"] else "")
+    text.append(row["severity"], style=STYLES[row["severity"]])
+    return text.append(" ↺") if row["is_carried"] else text
 
 
 def due_text(row: Mapping[str, Any], day: date) -> Any:
@@ -134,16 +157,17 @@ def exposure_table(rows: Sequence[Mapping[str, Any]], day: date) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=False)
     table.add_column("Severity", no_wrap=True)
-    table.add_column("Service", overflow="fold", ratio=3)
-    table.add_column("Traits", overflow="fold", ratio=4)
+    table.add_column("Service", overflow="fold", ratio=1, min_width=24)
+    table.add_column("Traits", overflow="fold", ratio=1, min_width=30)
     table.add_column("Reached", no_wrap=True)
     table.add_column("Owner, due", overflow="fold", min_width=10)
     for row in rows:
-        place = f"{clean(row['account_name'] or row['account_id'])} {clean(row['region'])}"
-        service = Text.assemble(f"{clean(row['cluster_name'])}/{clean(row['service_name'])}", "\n", (place, "dim"))
+        place = f"{row['account_name'] or row['account_id']} {row['region']} {row['cluster_name']}"
+        service = Text.assemble((clean(row["service_name"]), "bold"), "\n", (clean(place), "dim"))
         traits = Text(", ".join(map(clean, row["traits"])))
         if row["unknown_traits"]:
-            traits.append(("; " if row["traits"] else "") + "unknown: " + ", ".join(map(clean, row["unknown_traits"])), style="dim italic")
+            unknown = ("\n" if row["traits"] else "") + "unknown: " + ", ".join(map(clean, row["unknown_traits"]))
+            traits.append(unknown, style="dim italic")
         owner = Text.assemble(clean(row["owner"] or "no owner"), "\n", due_text(row, day))
         table.add_row(severity_text(row), service, traits, REACHED[row["reachability"]], owner)
     return table
@@ -161,4 +185,6 @@ def print_exposures(rows: Sequence[Mapping[str, Any]], total: int, day: date, ou
     if rows:
         screen.print(exposure_table(rows, day))
     beyond = f", {len(rows)} shown" if total > len(rows) else ""
-    screen.print(f"\n{total} exposure{'' if total == 1 else 's'} on {day}{beyond}", *legend(rows), sep="\n", style="dim")
+    screen.print(
+        f"\n{total} exposure{'' if total == 1 else 's'} on {day}{beyond}", *legend(rows), sep="\n", style="dim"
+    )

@@ -110,7 +110,7 @@ def run(lake: Lake, sql: Path, day: date, image_targets: Collection[tuple[str, s
         raise GateError(f"{day}: no targets; the organisation listed no accounts to scan (check include and exclude settings)")
     documents = Path(tempfile.mkdtemp(prefix="data-docs-")) / str(day)
     failures = validate_profile(profile, collapse_share=limits["collapse_share"], docs=documents)
-    docs = lake.put_documents(f"data_docs/snapshot_date={day}", documents)
+    docs = lake.storage.put_documents(f"data_docs/snapshot_date={day}", documents)
     now = datetime.now(UTC)
     rows = {(row["account_id"], row["region"], row["dataset"]): row for row in profile.to_pylist()}
     extra = []

@@ -1,4 +1,4 @@
-"""Questions to the assessed days of a lake: trends (one SELECT a file in sql/trends/) and the reader's own SQL, read-only.
+"""Questions to the assessed days of a lake: trends (sql/trends/, one SELECT a file) and the reader's own SQL.
 
 Only result files are read, and of those only the days and tables a question names.
 """
@@ -18,13 +18,13 @@ from typing import Any
 import duckdb
 
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect, create_empty, tables_read
+from ecs_exposure.models import ModelError, connect, create_empty, tables_read
 from ecs_exposure.schemas.results import RESULTS
 
 GROUPINGS = ("account", "ou", "owner")
 DEFAULT_DAYS = 30
 
-_GROUP_NAME = """create macro history.group_name(grouping_, account_id_, account_name_, ou_path_, owner_) as case grouping_
+_GROUP_NAME = """create macro history.group_name(by_, account_id_, account_name_, ou_path_, owner_) as case by_
     when 'account' then concat_ws(' ', account_name_, account_id_)
     when 'ou' then coalesce(ou_path_, '(not known)')
     when 'owner' then coalesce(owner_, '(no owner)')
@@ -55,7 +55,7 @@ class Rows:
     """Column names and rows of an answer."""
 
     columns: tuple[str, ...]
-    rows: Sequence[Sequence[object]]
+    rows: Sequence[Sequence[Any]]
 
     def records(self) -> list[dict[str, Any]]:
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
@@ -63,7 +63,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Trend:
-    """One file of sql/trends/: the question in its first line, what its columns mean, its SELECT and the tables that reads."""
+    """One file of sql/trends/: the question in its first line, what its columns mean, SELECT and tables read."""
 
     name: str
     question: str
@@ -94,7 +94,7 @@ def fetch(connection: duckdb.DuckDBPyConnection, select: str, parameters: object
 def load_trends(sql: Path) -> list[Trend]:
     """The trends of `sql/trends/`, by name.
 
-    Raises ModelError naming the file for what is not one SELECT, and ValueError for a file without its question or that reads beyond history.
+    Raises ModelError naming the file for what is not one SELECT, lacks its question or reads beyond history.
     """
     connection = connect()
     trends = []
@@ -102,11 +102,11 @@ def load_trends(sql: Path) -> list[Trend]:
         lines = path.read_text(encoding="utf-8").strip().splitlines()
         comment = [line.removeprefix("--").strip() for line in lines[: _leading_comments(lines)]]
         if not comment:
-            raise ValueError(f"{path}: its first line is a comment holding the question it answers")
+            raise ModelError(f"{path}: its first line is a comment holding the question it answers")
         select = "\n".join(lines).rstrip(";")
         reads = tables_read(connection, select, path)
         if beyond := sorted(name for name in reads if name.removeprefix("history.") not in RESULTS):
-            raise ValueError(f"{path}: reads {', '.join(beyond)}; a trend reads history.<result table> only")
+            raise ModelError(f"{path}: reads {', '.join(beyond)}; a trend reads history.<result table> only")
         tables = frozenset(name.removeprefix("history.") for name in reads)
         trends.append(Trend(path.stem, comment[0], " ".join(comment[1:]), select, tables))
     return trends
@@ -117,16 +117,24 @@ def _leading_comments(lines: Sequence[str]) -> int:
 
 
 def period(lake: Lake, since: date | None, until: date | None) -> tuple[date, date]:
-    """The days a question is about: up to the last assessed day, from thirty days before its end, unless said otherwise."""
+    """The days a question is about: up to the last assessed day and from thirty days before, unless said otherwise.
+
+    Raises QueryError for a period that ends before it begins, NoDataError when no day of it was assessed.
+    """
     end = until or assessed_day(lake, None)
     start = since or end - timedelta(days=DEFAULT_DAYS)
     if start > end:
         raise QueryError(f"the period ends before it begins: {start} to {end}")
+    if not any(start <= day <= end for day in lake.days()):
+        days = lake.days()
+        raise NoDataError(
+            f"no day was assessed from {start} to {end}" + (f"; assessed: {days[0]} to {days[-1]}" if days else "")
+        )
     return start, end
 
 
 def run_trend(lake: Lake, trend: Trend, since: date, until: date, by: str | None = None) -> Rows:
-    """A trend's answer over the days from `since` to `until`, reading those days' files of the trend's tables and no others.
+    """A trend's answer over the days from `since` to `until`, reading those days' files of its tables and no others.
 
     `by` is one of GROUPINGS; without it the column `group` is left out.
     """
@@ -144,11 +152,14 @@ def run_trend(lake: Lake, trend: Trend, since: date, until: date, by: str | None
 
 
 @contextmanager
-def query(lake: Lake, statement: str, since: date | None = None, until: date | None = None) -> Iterator[tuple[tuple[str, ...], Iterator[Sequence[object]]]]:
+def query(
+    lake: Lake, statement: str, since: date | None = None, until: date | None = None
+) -> Iterator[tuple[tuple[str, ...], Iterator[Sequence[object]]]]:
     """The answer to the reader's own SELECT: columns, and rows as they are read.
 
-    Every public table is there over the assessed days (optionally from `since` to `until`), and as `latest.<table>` on the last of them.
-    The connection can read the files behind the tables it names and nothing else: it cannot write, attach, load or change a setting.
+    Every public table is there over the assessed days from `since` to `until`, and as `latest.<table>` on the last of
+    them. The connection can read the files behind the tables a statement names and nothing else: it cannot write,
+    attach, load or change a setting.
     Raises QueryError for anything but one SELECT and for what DuckDB refuses.
     """
     with tempfile.TemporaryDirectory(prefix="ecs-exposure-sql-") as spill:
@@ -159,14 +170,20 @@ def query(lake: Lake, statement: str, since: date | None = None, until: date | N
             named = _tables_named(connection, statement)
             files: list[str] = []
             for schema, schema_days in (("history", days), ("latest", days[-1:])):
-                tables = {table for where, table in named if where in (schema, "*") or (schema == "history" and where == "")}
+                tables = {
+                    table for where, table in named if where in (schema, "*") or (schema == "history" and where == "")
+                }
                 if "service_vulnerability" in tables:
                     tables |= {"service_image", "image_vulnerability"}
                 tables &= RESULTS.keys()
-                create_empty(connection, schema, {name: declared for name, declared in RESULTS.items() if name not in tables})
+                create_empty(
+                    connection, schema, {name: declared for name, declared in RESULTS.items() if name not in tables}
+                )
                 if tables and schema_days:
                     lake.attach_history(connection, schema, since=schema_days[0], until=schema_days[-1], tables=tables)
-                    files += lake.local(file for name in sorted(tables) for file in lake.result_files(name, schema_days))
+                    files += lake.local(
+                        file for name in sorted(tables) for file in lake.result_files(name, schema_days)
+                    )
                 else:
                     create_empty(connection, schema, {name: RESULTS[name] for name in tables})
                 connection.execute(_SERVICE_VULNERABILITY.format(schema=schema))
@@ -194,14 +211,16 @@ def _refuse_all_but_select(connection: duckdb.DuckDBPyConnection, statement: str
 
 
 def _tables_named(connection: duckdb.DuckDBPyConnection, statement: str) -> set[tuple[str, str]]:
-    """(schema, table) of each table the statement names; schema `*` where only words can be compared (DESCRIBE, SUMMARIZE, query('…'))."""
+    """(schema, table) of each table named; schema `*` where only words can be compared (DESCRIBE, query('…'))."""
     row = connection.execute("select json_serialize_sql(?)", [statement]).fetchone()
     tree = json.loads(row[0]) if row else {"error": True}
     found = {("*", word) for word in re.findall(r"\w+", statement.lower())}
     if tree.get("error") or re.search(r"\bquery(_table)?\s*\(", statement, re.IGNORECASE):
         return found
     return {
-        (node["schema_name"].lower(), node["table_name"].lower()) for node in _nodes(tree) if node.get("type") == "BASE_TABLE"
+        (node["schema_name"].lower(), node["table_name"].lower())
+        for node in _nodes(tree)
+        if node.get("type") == "BASE_TABLE"
     }
 
 

@@ -6,9 +6,6 @@
     results/<table>/snapshot_date=D/<run>.parquet
     results/days/D.json                                    one PUT makes the day visible: files, rules version
     results/publication/snapshot_date=D/<run>.parquet      append-only ledger of what was sent to Security Hub
-
-DuckDB only ever reads local files: what lies on S3 is copied to scratch first (its httpfs extension is not bundled, and a closed VPC cannot
-fetch it), so there is one read path.
 """
 
 from __future__ import annotations
@@ -16,12 +13,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import secrets
-import shutil
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -32,19 +25,14 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from ecs_exposure.models import create_empty
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import COVERAGE, RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
+from ecs_exposure.storage import LakeError, Storage
 
-PARQUET_MAGIC = b"PAR1"
-_DAY_FOLDER = re.compile(r"snapshot_date=(\d{4}-\d{2}-\d{2})$")
-
-
-class LakeError(Exception):
-    """The lake cannot be read or written; the message names the place and what to do."""
+__all__ = ["Day", "Lake", "LakeError", "SnapshotWriter"]
 
 
 @dataclass(frozen=True)
@@ -58,13 +46,10 @@ class Day:
 
 
 class Lake:
-    """A lake at one location. `open` checks that it is there (and, when creating, writable)."""
+    """A lake at one location."""
 
-    def __init__(self, location: str, filesystem: fs.FileSystem, root: str) -> None:
-        self.location = location
-        self._fs = filesystem
-        self._root = root
-        self._scratch = tempfile.TemporaryDirectory(prefix="ecs-exposure-")
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
 
     @staticmethod
     def open(location: str, *, create: bool = False) -> Lake:
@@ -72,35 +57,16 @@ class Lake:
 
         Raises LakeError when it does not exist (unless `create`), cannot be reached, or cannot be written to (when `create`).
         """
-        if location.startswith("s3://"):
-            filesystem, root = _s3(), location.removeprefix("s3://")
-        else:
-            filesystem, root = fs.LocalFileSystem(), str(Path(location).expanduser().resolve())
-        lake = Lake(location, filesystem, root)
-        try:
-            if create:
-                lake._probe()
-            elif filesystem.get_file_info(root).type == fs.FileType.NotFound and not lake.is_remote:
-                raise LakeError(f"no lake at {location}: run `ecs-exposure scan` first, or set ECS_EXPOSURE_LAKE")
-        except OSError as error:
-            action = "written to" if create else "read"
-            raise LakeError(f"the lake at {location} cannot be {action}: {error}. Check ECS_EXPOSURE_LAKE and its permissions") from None
-        return lake
+        storage = Storage(location)
+        storage.check(create=create)
+        return Lake(storage)
 
     @property
-    def is_remote(self) -> bool:
-        return not isinstance(self._fs, fs.LocalFileSystem)
-
-    def _probe(self) -> None:
-        if not self.is_remote:
-            self._fs.create_dir(self._root, recursive=True)
-        probe = f"{self._root}/.writable-{secrets.token_hex(4)}"
-        with self._fs.open_output_stream(probe) as stream:
-            stream.write(b"")
-        self._fs.delete_file(probe)
+    def location(self) -> str:
+        return self.storage.location
 
     def close(self) -> None:
-        self._scratch.cleanup()
+        self.storage.close()
 
     def __enter__(self) -> Self:
         return self
@@ -115,10 +81,10 @@ class Lake:
         On S3 there is no lock: part names are unique and the day becomes visible by one PUT, so the later scan simply wins; Airflow's
         one-slot pool keeps scheduled runs apart.
         """
-        if self.is_remote:
+        if self.storage.is_remote:
             yield
             return
-        with open(f"{self._root}/.lock", "a+", encoding="utf-8") as handle:
+        with open(f"{self.storage.root}/.lock", "a+", encoding="utf-8") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -131,105 +97,12 @@ class Lake:
 
     def fingerprint_key(self) -> bytes:
         """The lake's own key for credential fingerprints, made once (mode 600). Only for local lakes: settings demand a key on S3."""
-        path = Path(self._root) / ".fingerprint-key"
+        path = Path(self.storage.root) / ".fingerprint-key"
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as handle:
                 handle.write(secrets.token_hex(32))
         return bytes.fromhex(path.read_text(encoding="utf-8").strip())
-
-    # Files
-
-    def _path(self, relative: str) -> str:
-        return f"{self._root}/{relative}"
-
-    def _list(self, folder: str, suffix: str = ".parquet") -> list[str]:
-        selector = fs.FileSelector(self._path(folder), allow_not_found=True)
-        infos = self._fs.get_file_info(selector)
-        return sorted(f"{folder}/{info.base_name}" for info in infos if info.type == fs.FileType.File and info.base_name.endswith(suffix))
-
-    def _day_folders(self, folder: str) -> list[date]:
-        infos = self._fs.get_file_info(fs.FileSelector(self._path(folder), allow_not_found=True))
-        matches = (_DAY_FOLDER.search(info.path.rstrip("/")) for info in infos if info.type == fs.FileType.Directory)
-        return sorted(date.fromisoformat(match[1]) for match in matches if match)
-
-    @contextmanager
-    def _replacing(self, relative: str) -> Iterator[str]:
-        """A path to write to, put in place of `relative` when all went well: an object on S3 appears only when it is complete anyway."""
-        path = self._path(relative)
-        temporary = path if self.is_remote else f"{path}.tmp"
-        try:
-            if not self.is_remote:
-                self._fs.create_dir(path.rpartition("/")[0], recursive=True)
-            yield temporary
-            if temporary != path:
-                self._fs.move(temporary, path)
-        except OSError as error:
-            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
-
-    def _write(self, relative: str, rows: pa.Table | pa.RecordBatchReader) -> int:
-        """Write one Parquet file, streaming from a reader; returns its rows."""
-        batches = rows if isinstance(rows, pa.RecordBatchReader) else rows.to_batches()
-        count = 0
-        with self._replacing(relative) as path, pq.ParquetWriter(path, rows.schema, filesystem=self._fs, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
-                count += batch.num_rows
-        return count
-
-    def _put(self, relative: str, text: str) -> None:
-        with self._replacing(relative) as path, self._fs.open_output_stream(path) as stream:
-            stream.write(text.encode())
-
-    def _get(self, relative: str) -> str | None:
-        try:
-            with self._fs.open_input_stream(self._path(relative)) as stream:
-                return bytes(stream.read()).decode()
-        except FileNotFoundError:
-            return None
-
-    def local(self, relatives: Iterable[str]) -> list[str]:
-        """Local paths of files of the lake, copied to scratch when it is remote.
-
-        Raises LakeError naming the file when one is missing or does not end as a Parquet file does; nothing is deleted.
-        """
-        wanted = list(relatives)
-        with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(self._localise, wanted))
-
-    def _localise(self, relative: str) -> str:
-        path = self._path(relative)
-        if self.is_remote:
-            local = Path(self._scratch.name) / relative
-            if not local.exists():
-                local.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    with self._fs.open_input_stream(path) as source, open(f"{local}.tmp", "wb") as target:
-                        shutil.copyfileobj(source, target)
-                except FileNotFoundError:
-                    raise LakeError(_missing(self.location, relative)) from None
-                os.replace(f"{local}.tmp", local)
-            path = str(local)
-        try:
-            with open(path, "rb") as handle:
-                size = handle.seek(0, os.SEEK_END)
-                handle.seek(max(size - 4, 0))
-                if size < 12 or handle.read(4) != PARQUET_MAGIC:
-                    raise LakeError(
-                        f"{self.location}/{relative} is truncated ({size} bytes): restore it from a backup, or remove it together with its "
-                        "coverage part and run that day's scan again. Nothing was deleted"
-                    )
-        except FileNotFoundError:
-            raise LakeError(_missing(self.location, relative)) from None
-        return path
-
-    def put_documents(self, relative: str, folder: Path) -> str:
-        """Copy a folder of rendered pages into the lake and return where its index lies."""
-        target = self._path(relative)
-        if not self.is_remote:
-            self._fs.create_dir(target, recursive=True)
-        fs.copy_files(str(folder), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self._fs)
-        return f"s3://{target}/index.html" if self.is_remote else f"{target}/index.html"
 
     # Snapshots
 
@@ -239,12 +112,12 @@ class Lake:
 
     def write_quarantine(self, day: date, part: str, dataset: Table, rows: pa.Table) -> str:
         relative = f"quarantine/{dataset.name}/snapshot_date={day}/{part}.parquet"
-        self._write(relative, rows)
+        self.storage.write(relative, rows)
         return relative
 
     def snapshot_days(self) -> list[date]:
         """Days that have at least one committed batch, ascending."""
-        return self._day_folders("snapshots/coverage")
+        return self.storage.day_folders("snapshots/coverage")
 
     def coverage(self, day: date) -> pa.Table:
         """The coverage of one day: the last word on each target × dataset (schema COVERAGE; empty when nothing was collected)."""
@@ -254,7 +127,7 @@ class Lake:
 
     def _attach_coverage(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str) -> None:
         create_empty(connection, schema, {"coverage": COVERAGE})
-        files = self.local(self._list(f"snapshots/coverage/snapshot_date={day}"))
+        files = self.storage.local(self.storage.list(f"snapshots/coverage/snapshot_date={day}"))
         if files:
             connection.execute(
                 f"""insert into {schema}.coverage by name
@@ -287,7 +160,7 @@ class Lake:
             ]
             if not files:
                 continue
-            paths = self.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
+            paths = self.storage.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
             connection.execute(f"create or replace table {schema}.part_of_{name} (file varchar, part varchar)")
             connection.executemany(f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True)))
             listed = ", ".join(f"'{_quote(path)}'" for path in paths)
@@ -316,7 +189,7 @@ class Lake:
         )
         files = sorted({file for file in coverage.filter(names)["file"].to_pylist() if file})
         parts = []
-        for path in self.local(f"snapshots/{dataset.name}/snapshot_date={day}/{file}" for file in files):
+        for path in self.storage.local(f"snapshots/{dataset.name}/snapshot_date={day}/{file}" for file in files):
             part = pq.read_table(path, filters=[("account_id", "in", sorted(accounts))], partitioning=None)
             missing = [name for name in dataset.column_names if name not in part.column_names]
             for name in missing:
@@ -328,7 +201,7 @@ class Lake:
 
     def days(self) -> list[date]:
         """Assessed days, ascending."""
-        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self._list("results/days", ".json")]
+        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self.storage.list("results/days", ".json")]
 
     def previous_day(self, day: date) -> date | None:
         """The last assessed day before `day`."""
@@ -336,7 +209,7 @@ class Lake:
 
     def day(self, day: date) -> Day:
         """The commit record of an assessed day. Raises LakeError when it was not assessed."""
-        text = self._get(f"results/days/{day}.json")
+        text = self.storage.get(f"results/days/{day}.json")
         if text is None:
             raise LakeError(f"{day} was not assessed in the lake at {self.location}; assessed: {_span(self.days())}")
         record = json.loads(text)
@@ -350,35 +223,52 @@ class Lake:
         files: dict[str, tuple[str, ...]] = {}
         for name, rows in tables:
             relative = f"results/{name}/snapshot_date={day}/{run_id}.parquet"
-            if self._write(relative, rows):
+            if self.storage.write(relative, rows):
                 files[name] = (relative,)
             else:
-                self._delete(relative)
+                self.storage.delete(relative)
+        self._put_day(day, run_id, rules_version, files)
+        kept = {item for items in files.values() for item in items}
+        for items in before.files.values() if before else ():
+            for item in items:
+                if item not in kept:
+                    self.storage.delete(item)
+        return self.day(day)
+
+    def _put_day(self, day: date, run_id: str, rules_version: str, files: Mapping[str, tuple[str, ...]]) -> None:
         record = {
             "snapshot_date": str(day),
             "run_id": run_id,
             "rules_version": rules_version,
             "files": {name: list(items) for name, items in sorted(files.items())},
-            "columns": {name: len(RESULTS[name].columns) for name in sorted(files)},
         }
-        self._put(f"results/days/{day}.json", json.dumps(record, indent=1, sort_keys=True))
-        kept = {item for items in files.values() for item in items}
-        for items in before.files.values() if before else ():
-            for item in items:
-                if item not in kept:
-                    self._delete(item)
-        return self.day(day)
+        self.storage.put(f"results/days/{day}.json", json.dumps(record, indent=1, sort_keys=True))
 
     def append_publication(self, day: date, run_id: str, rows: pa.Table) -> None:
         """Add rows to the ledger of what was sent; existing parts are never rewritten."""
         if rows.num_rows:
-            self._write(f"results/publication/snapshot_date={day}/{run_id}.parquet", rows)
+            self.storage.write(f"results/publication/snapshot_date={day}/{run_id}.parquet", rows)
 
-    def _delete(self, relative: str) -> None:
-        try:
-            self._fs.delete_file(self._path(relative))
-        except FileNotFoundError:
-            return
+    # Retention
+
+    def forget_snapshot(self, day: date) -> None:
+        """Delete everything kept of a day's snapshot: its rows, coverage, quarantine and Data Docs. Results stay."""
+        folders = [f"{kind}/{name}" for kind in ("snapshots", "quarantine") for name in (*SNAPSHOTS, "coverage")] + ["data_docs"]
+        for folder in folders:
+            self.storage.delete_folder(f"{folder}/snapshot_date={day}")
+
+    def forget_results(self, day: date, tables: Collection[str] | None = None) -> None:
+        """Delete some result tables of a day (all of them, the commit record included, when `tables` is None)."""
+        record = self.day(day)
+        kept = {name: files for name, files in record.files.items() if tables is not None and name not in tables}
+        if tables is None:
+            self.storage.delete(f"results/days/{day}.json")
+            self.storage.delete_folder(f"results/publication/snapshot_date={day}")
+        else:
+            self._put_day(day, record.run_id, record.rules_version, kept)
+        for name, files in record.files.items():
+            for file in files if name not in kept else ():
+                self.storage.delete(file)
 
     def result_files(self, table: str, days: Iterable[date]) -> list[str]:
         """Files of one result table over some days, relative to the root; only those days are looked at."""
@@ -386,7 +276,7 @@ class Lake:
         assessed = set(self.days())
         for day in days:
             if table == "publication":
-                files += self._list(f"results/publication/snapshot_date={day}")
+                files += self.storage.list(f"results/publication/snapshot_date={day}")
             elif day in assessed:
                 files += self.day(day).files.get(table, ())
         return files
@@ -424,7 +314,7 @@ class Lake:
             )
             if not files:
                 continue
-            listed = ", ".join(f"'{_quote(path)}'" for path in self.local(files))
+            listed = ", ".join(f"'{_quote(path)}'" for path in self.storage.local(files))
             columns = ", ".join(f'"{column}"' for column in declared.column_names)
             # The empty typed table gives columns that older files lack their NULLs and every column its declared type.
             connection.execute(f"alter table {schema}.{name} rename to no_{name}")
@@ -454,15 +344,13 @@ class SnapshotWriter:
         """Append rows of one dataset. Raises LakeError when the lake cannot be written to."""
         if not rows.num_rows:
             return
+        relative = f"snapshots/{dataset.name}/snapshot_date={self._day}/{self.file}"
+        if dataset.name not in self._writers:
+            self._writers[dataset.name] = self._lake.storage.parquet_writer(relative, dataset.schema)
         try:
-            if dataset.name not in self._writers:
-                path = self._lake._path(f"snapshots/{dataset.name}/snapshot_date={self._day}/{self.file}")
-                if not self._lake.is_remote:
-                    self._lake._fs.create_dir(path.rpartition("/")[0], recursive=True)
-                self._writers[dataset.name] = pq.ParquetWriter(path, dataset.schema, filesystem=self._lake._fs, compression="zstd")
             self._writers[dataset.name].write_table(rows)
         except OSError as error:
-            raise LakeError(f"cannot write {dataset.name} to the lake at {self._lake.location}: {error}") from None
+            raise LakeError(f"cannot write {relative} to the lake at {self._lake.location}: {error}") from None
 
     def commit(self, coverage: Iterable[Mapping[str, Any]]) -> None:
         """Close the files and write the coverage part. Rows name the batch's file where they have rows in it."""
@@ -470,21 +358,7 @@ class SnapshotWriter:
             writer.close()
         rows = [{"snapshot_date": self._day, **row} for row in coverage]
         if rows:
-            self._lake._write(f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows))
-
-
-def _s3() -> fs.FileSystem:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
-    scheme, _, host = endpoint.rpartition("://")
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-    options: dict[str, Any] = {"region": region} if region else {}
-    if host:
-        options |= {"endpoint_override": host.rstrip("/"), "scheme": scheme or "https"}
-    return fs.S3FileSystem(**options)
-
-
-def _missing(location: str, relative: str) -> str:
-    return f"{location}/{relative} is named by a commit record but missing: restore it from a backup, or run that day's scan again"
+            self._lake.storage.write(f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows))
 
 
 def _quote(path: str) -> str:

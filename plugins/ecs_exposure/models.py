@@ -12,7 +12,8 @@ import io
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from datetime import date
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,17 @@ class Model:
     def result(self) -> Table | None:
         """The declared result table it fills; findings/ speaks to Security Hub and fills none."""
         return RESULTS.get(self.stem) if self.folder in ("resources", "exposures") else None
+
+
+@dataclass(frozen=True)
+class RunDay:
+    """The one row of `run.day`: the day assessed, the assessed day before it, and the versions of the rules of both."""
+
+    snapshot_date: date
+    previous_date: date | None
+    rules_version: str
+    previous_rules_version: str | None
+    owner_tag: str
 
 
 @dataclass(frozen=True)
@@ -228,11 +240,17 @@ def empty_database(sql: Path) -> duckdb.DuckDBPyConnection:
         create_empty(connection, schema, tables)
     create_empty(connection, "snapshot", {"coverage": RESULTS["coverage"]})
     attach_reference(connection, sql)
-    connection.execute(
-        """create schema run; create table run.day as select date '2000-01-02' as snapshot_date, null::date as previous_date,
-        '' as rules_version, null::varchar as previous_rules_version, 'owner' as owner_tag"""
-    )
+    attach_day(connection, RunDay(date(2000, 1, 2), None, "", None, "owner"))
     return connection
+
+
+def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
+    """`run.day`, one row."""
+    connection.execute(
+        """create schema run;
+        create table run.day (snapshot_date date, previous_date date, rules_version varchar, previous_rules_version varchar, owner_tag varchar)"""
+    )
+    connection.execute("insert into run.day values (?, ?, ?, ?, ?)", list(astuple(day)))
 
 
 def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer | None = None) -> list[str]:

@@ -1,7 +1,7 @@
 """Rows on the screen, as JSON or as CSV, with everything that came from outside made harmless for where it is shown.
 
-Names, tags and descriptions are written by whoever owns an account, so they may hold escape sequences that drive a terminal, letters that
-reverse the reading order, rich's markup, or a spreadsheet formula.
+Names, tags and descriptions are written by whoever owns an account, so they may hold escape sequences that drive a
+terminal, letters that reverse the reading order, rich's markup, or a spreadsheet formula.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
-from typing import IO, TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _BREAKS = "\t\n\v\f\r\x85\u2028\u2029"
 _SPACES = str.maketrans(dict.fromkeys(_BREAKS, " "))
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # control, format (bidi, zero width), lone surrogates, separators
+_INVISIBLE = frozenset(
+    {"Cc", "Cf", "Cs", "Zl", "Zp"}
+)  # control, format (bidi, zero width), lone surrogates, separators
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian editions of Excel
 
+COLUMN_GAP = 2  # rich's padding and divider
+NARROWEST = 12  # text columns fold, but not below this
 PIPE_WIDTH = 100  # columns when standard output is a file or a pipe and COLUMNS does not say
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a command prints its rows."""
 
     table = "table"
@@ -68,7 +72,7 @@ def cell(value: object) -> str:
 def csv_cell(value: object) -> object:
     """A value as one CSV cell: NULL is empty, lists are joined by `; `, and text never starts a spreadsheet formula.
 
-    Numbers stay numbers; text gets a leading apostrophe when a spreadsheet would calculate it, and loses control characters.
+    Numbers stay numbers; text a spreadsheet would calculate gets a leading apostrophe; control characters go.
     """
     if value is None:
         return ""
@@ -113,12 +117,12 @@ def console(file: IO[str] | None = None, *, stderr: bool = False) -> Console:
 
 
 def print_json(value: object, out: IO[str]) -> None:
-    """One JSON document, ASCII only: what is not ASCII is escaped, so that no terminal acts on it and no value is changed."""
+    """One JSON document, all but ASCII escaped, so that no terminal acts on it and no value is changed."""
     out.write(json.dumps(plain(value), indent=2) + "\n")
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], form: Format, out: IO[str]) -> int:
-    """Rows in the form asked for; returns how many. JSON and CSV are written as the rows come, a table is held until its end."""
+    """Rows in the form asked for; returns how many. JSON and CSV are written as the rows come, a table at its end."""
     counted = _Count(rows)
     if form is Format.csv:
         writer = csv.writer(out, lineterminator="\n")
@@ -149,19 +153,69 @@ class _Count:
 
 
 def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], out: IO[str]) -> None:
+    """A table where the columns fit the screen, else one block a row."""
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
     held = list(rows)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for index, name in enumerate(columns):
-        is_number = all(isinstance(row[index], (int, float, Decimal)) or row[index] is None for row in held)
-        is_right = bool(held) and is_number and not any(isinstance(row[index], bool) for row in held)
-        table.add_column(Text(clean(name)), justify="right" if is_right else "left", overflow="fold")
-    for row in held:
-        table.add_row(*(Text(cell(value)) for value in row))
-    console(out).print(table)
+    headings = [clean(name).replace("_", " ") for name in columns]  # so that a long name wraps between its words
+    texts = [[cell(value) for value in row] for row in held]
+    screen = console(out)
+    narrow, natural = [], []
+    for index, heading in enumerate(headings):
+        words = max(map(cell_len, heading.split()), default=1)
+        longest = max((cell_len(row[index]) for row in texts), default=0)
+        is_text = any(isinstance(row[index], (str, list, dict)) for row in held)
+        narrow.append(max(words, min(longest, max(NARROWEST, longest // 4)) if is_text else longest))
+        natural.append(max(words, longest))
+    widths = _widths(narrow, natural, screen.width - COLUMN_GAP * (len(headings) - 1))
+    if widths is None:
+        _print_blocks(columns, texts, screen)
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for index, heading in enumerate(headings):
+        is_right = bool(held) and all(_is_number(row[index]) or row[index] is None for row in held)
+        justify: Literal["left", "right"] = "right" if is_right else "left"
+        table.add_column(Text(heading), justify=justify, overflow="fold", width=widths[index])
+    for row in texts:
+        table.add_row(*map(Text, row))
+    screen.print(table)
+
+
+def _widths(narrow: Sequence[int], natural: Sequence[int], room: int) -> list[int] | None:
+    """Column widths between the narrowest bearable and the natural ones, or None when even the narrowest do not fit.
+
+    What room is left goes to the columns that need least first: one long column does not squeeze the short ones.
+    """
+    widths = list(narrow)
+    room -= sum(widths)
+    if room < 0:
+        return None
+    for index in sorted(range(len(widths)), key=lambda index: natural[index] - narrow[index]):
+        extra = min(natural[index] - narrow[index], room)
+        widths[index] += extra
+        room -= extra
+    return widths
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def _print_blocks(columns: Sequence[str], rows: Sequence[Sequence[str]], screen: Console) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    for number, row in enumerate(rows, 1):
+        screen.print(Text(f"── {number} ──", style="dim"))
+        block = Table.grid(padding=(0, 2))
+        block.add_column(no_wrap=True, style="dim")
+        block.add_column(overflow="fold")
+        for name, value in zip(columns, row, strict=True):
+            block.add_row(Text(clean(name)), Text(value))
+        screen.print(block)
 
 
 def as_text(columns: Sequence[str], rows: Iterable[Sequence[object]], form: Format) -> str:

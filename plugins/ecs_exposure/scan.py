@@ -1,443 +1,116 @@
-"""The whole flow as plain functions: plan → collect → plan images → collect images → gate → assess → publish.
+"""The whole flow, composed: plan → collect → plan images → collect images → gate → assess → publish.
 
-The command line and the Airflow DAG both call these. Each stage reads what it needs from the lake and leaves what it made there, so any stage
-may be run again: what is already there is not asked for twice, and nothing is counted twice. No stage asks the clock for its day.
+The Airflow DAG runs the same stages as mapped tasks; `ecs-exposure scan` runs them here, one after another. Each stage reads what it needs
+from the lake and leaves there what it made. No stage asks the clock for its day.
 """
 
 from __future__ import annotations
 
-import logging
-import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-
-from ecs_exposure import gate as gates
-from ecs_exposure import models
+from ecs_exposure.assessing import AssessSummary, Progress, assess, reassess
 from ecs_exposure.aws import AwsAccess
-from ecs_exposure.collectors import IMAGE_DATASETS, REGION_DATASETS, Target, TargetResult, collect_target
-from ecs_exposure.collectors.images import ImageRequest, collect_images
-from ecs_exposure.collectors.organizations import discover
-from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
-from ecs_exposure.images import REQUEST_DATASETS, image_requests, regions_of
-from ecs_exposure.lake import Lake, LakeError, SnapshotWriter
-from ecs_exposure.schemas import Table
-from ecs_exposure.schemas.results import RESULTS
-from ecs_exposure.schemas.snapshots import SNAPSHOTS
+from ecs_exposure.collecting import Batch, CollectError, CollectSummary, collect, collect_image_batch, gate, plan, plan_images
+from ecs_exposure.gate import GateSummary
+from ecs_exposure.lake import Lake
+from ecs_exposure.publishing import check_published, plan_publish, publish_batch
 from ecs_exposure.settings import Settings
 
-log = logging.getLogger(__name__)
+__all__ = [
+    "Progress",
+    "ScanError",
+    "ScanSummary",
+    "assess",
+    "check_day",
+    "check_published",
+    "collect",
+    "collect_image_batch",
+    "gate",
+    "plan",
+    "plan_images",
+    "plan_publish",
+    "publish",
+    "publish_batch",
+    "reassess",
+    "scan",
+]
 
-Progress = Callable[[str, int, int], None]
-"""Told the stage, how much of it is done, and how much there is."""
-
-Batch = dict[str, Any]
-"""One mapped task's work, small and JSON-able: its id, and its accounts, Regions or pairs of both; never a row."""
-
-TARGETS_A_BATCH = 12
-DEFINITION_DATASETS = ("task_definition", "container", "volume", "credential")
-LEDGER_DAYS = 120
-"""The ledger is read so far back: an active finding is re-sent within 80 days at the latest, and AWS deletes archived ones after 30."""
+TRIES = 2
 
 
 class ScanError(Exception):
-    """A stage cannot do its work; the message says what to do."""
+    """The scan cannot be made as asked; the message says what to do."""
 
 
-class CollectError(ScanError):
-    """Targets of a batch failed and are worth another try; what was collected is in the lake and is not collected again."""
-
-
-@dataclass(frozen=True)
-class CollectSummary:
-    """What one batch saw: target × dataset pairs by status, rows written, AWS calls made."""
-
-    statuses: dict[str, int]
-    rows: int
-    api_calls: int
-
-
-@dataclass(frozen=True)
-class AssessSummary:
-    """What one assessed day holds."""
+@dataclass
+class ScanSummary:
+    """One night: the gate's and the assessment's summaries, and findings by what became of them."""
 
     snapshot_date: date
-    rules_version: str
-    exposures: dict[str, int]
-    changes: dict[str, int]
-    seconds: dict[str, float]
+    gate: GateSummary
+    assessment: AssessSummary
+    published: dict[str, int] = field(default_factory=dict)
 
 
-def open_lake(settings: Settings, *, create: bool = False) -> Lake:
-    return Lake.open(settings.lake, create=create)
-
-
-def day_to_scan(settings: Settings, lake: Lake, requested: date | None) -> date:
-    """The requested day, checked. Raises ScanError for a day before the last assessed one: a past day is never collected again."""
-    if requested is None:
-        raise ScanError("a scan needs its day: pass the snapshot date")
+def check_day(lake: Lake, day: date) -> date:
+    """The day, if it may be collected. Raises ScanError for a day before the last assessed one: AWS only tells the present."""
     last = max(lake.days(), default=None)
-    if last and requested < last:
+    if last and day < last:
         raise ScanError(
-            f"{requested} is before {last}, the last assessed day: a past day is never collected again (AWS only tells the present); "
+            f"{day} is before {last}, the last assessed day: a past day is never collected again, since AWS only tells the present; "
             "to rebuild its results from the stored snapshot run `ecs-exposure reassess`"
         )
-    return requested
+    return day
 
 
-# Collecting
+def scan(settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None) -> ScanSummary:
+    """Scan the organisation for one day and publish.
 
-
-def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[Batch]:
-    """List the organisation, write the `account` dataset, and split its targets into at most `max_batches` batches, whole accounts each.
-
-    Raises collectors.organizations.DiscoveryError when the organisation cannot be listed.
+    Failed targets are tried twice. Raises ScanError for a past day, DiscoveryError, GateError, PublishError and LakeError as the stages do.
     """
-    organization = discover(access, settings, day)
-    dataset = SNAPSHOTS["account"]
-    writer = lake.writer(day, f"organization-{secrets.token_hex(4)}")
-    rows = [{"observed_date": day, **row} for row in organization.accounts]
-    writer.write(dataset, dataset.to_arrow(rows))
-    has_rows = {(row["account_id"], row["region"]) for row in rows}
-    writer.commit(_filed(row, writer, rows=bool(rows) and row["dataset"] == "account" and row["status"] == "ok") for row in organization.coverage)
-    log.info("%s: %d accounts, %d targets", day, len(has_rows), len(organization.targets))
-    regions_of_account: dict[str, list[str]] = {}
-    for target in sorted(organization.targets):
-        regions_of_account.setdefault(target.account_id, []).append(target.region)
-    accounts = list(regions_of_account.items())
-    per_batch = max(1, TARGETS_A_BATCH // max(1, len(settings.regions) + 1), -(-len(accounts) // settings.max_batches))
-    return [
-        {"id": f"targets-{index // per_batch:03d}", "targets": [[account, region] for account, regions in part for region in regions]}
-        for index in range(0, len(accounts), per_batch)
-        for part in [accounts[index : index + per_batch]]
-    ]
+    tell = progress or (lambda *_: None)
+    access = access or AwsAccess(settings)
+    with lake.lock():
+        check_day(lake, day)
+        tell("plan", 0, 1)
+        batches = plan(settings, access, lake, day)
+        tell("plan", 1, 1)
+        _each("collect", batches, lambda batch, last: collect(settings, access, lake, day, batch, is_last_try=last), tell)
+        images = plan_images(settings, lake, day)
+        _each("images", images, lambda batch, last: collect_image_batch(settings, access, lake, day, batch, is_last_try=last), tell)
+        tell("gate", 0, 1)
+        gated = gate(settings, lake, day)
+        tell("gate", 1, 1)
+        assessment = assess(settings, lake, day, progress=progress)
+        return ScanSummary(day, gated, assessment, publish(settings, lake, day, access=access, progress=progress))
 
 
-def collect(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch, *, is_last_try: bool = True) -> CollectSummary:
-    """Collect one batch's targets that have no `ok` coverage yet, validate per dataset, and commit.
-
-    Raises CollectError when targets failed (not: denied, not enabled) and this is not the last try.
-    """
-    targets = [Target(*pair) for pair in batch["targets"]]
-    accounts = sorted({target.account_id for target in targets})
-    seen: dict[Target, set[str]] = {target: set() for target in targets}
-    for row in lake.coverage(day).to_pylist():
-        target = Target(row["account_id"], row["region"])
-        if row["status"] == "ok" and target in seen:
-            seen[target].add(row["dataset"])
-    known = _known_definitions(lake, day, accounts)
-    key = _fingerprint_key(settings, lake)
-    with ThreadPoolExecutor(max_workers=settings.threads) as pool:
-        results = list(
-            pool.map(
-                lambda target: collect_target(
-                    access, settings, target, snapshot_date=day, skip=frozenset(seen[target]), known_definitions=known, fingerprint_key=key
-                ),
-                targets,
-            )
-        )
-    for account_id in accounts:
-        access.release(account_id)
-    coverage = _write_batch(lake, day, batch["id"], results)
-    return _summarise(batch["id"], coverage, is_last_try)
-
-
-def plan_images(settings: Settings, lake: Lake, day: date) -> list[Batch]:
-    """One batch per Region that holds running images; what could not be seen today is carried over first, so that its images are asked for too."""
-    gates.carry_over(lake, day, [name for name in SNAPSHOTS if name not in IMAGE_DATASETS])
-    return [{"id": f"images-{region}", "region": region} for region in regions_of(_image_requests(lake, day))]
-
-
-def collect_image_batch(
-    settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch, *, is_last_try: bool = True
-) -> CollectSummary:
-    """Second wave: ask ECR and Amazon Inspector about one Region's running images, streaming rows to the lake in validated chunks.
-
-    Registries outside the organisation (or excluded from the scan) are recorded as such and not called.
-    """
-    from ecs_exposure.expectations import MAX_FRAME_ROWS
-
-    coverage_so_far = lake.coverage(day).to_pylist()
-    status_of = {(row["account_id"], row["region"], row["dataset"]): row["status"] for row in coverage_so_far}
-    # A registry is called when its account is scanned; one whose own role is denied may still be seen through Inspector's administrator.
-    reachable = {row["account_id"] for row in coverage_so_far if row["dataset"] in REGION_DATASETS and row["status"] != "excluded"}
-    requests = [
-        request for request in _image_requests(lake, day)
-        if request.region == batch["region"]
-        and not all(status_of.get((request.account_id, request.region, name)) == "ok" for name in IMAGE_DATASETS)
-    ]  # fmt: skip
-    foreign = sorted({request.account_id for request in requests} - reachable)
-    writer = lake.writer(day, _part(batch["id"]))
-    buffers: dict[str, list[tuple[Target, list[dict[str, Any]]]]] = {}
-    invalid: dict[tuple[Target, str], str] = {}
-    coverage: list[dict[str, Any]] = []
-    written: set[tuple[Target, str]] = set()
-
-    def flush(name: str) -> None:
-        for target, dataset, why in _validated_write(lake, day, writer, SNAPSHOTS[name], buffers.pop(name, []), written):
-            invalid[(target, dataset)] = why
-
-    reached = [request for request in requests if request.account_id in reachable]
-    for target, name, rows in collect_images(access, settings, batch["region"], reached, snapshot_date=day) if reached else ():
-        if name == "coverage":
-            coverage += rows
-            continue
-        buffers.setdefault(name, []).append((target, rows))
-        if sum(len(part) for _, part in buffers[name]) >= MAX_FRAME_ROWS:
-            flush(name)
-    for name in list(buffers):
-        flush(name)
-    for account_id in foreign:
-        message = "this registry's account is not in the scanned organisation: its images' vulnerabilities are not seen"
-        coverage += _foreign_coverage(account_id, batch["region"], message)
-    for row in coverage:
-        target = Target(row["account_id"], row["region"])
-        if why := invalid.get((target, row["dataset"])):
-            row |= {"status": "invalid", "message": why, "observed_date": None}
-    rows_committed = [
-        _filed(row, writer, rows=(Target(row["account_id"], row["region"]), row["dataset"]) in written and row["status"] == "ok")
-        for row in coverage
-    ]
-    writer.commit(rows_committed)
-    return _summarise(batch["id"], rows_committed, is_last_try)
-
-
-def gate(settings: Settings, lake: Lake, day: date) -> gates.GateSummary:
-    """See gate.run."""
-    image_targets = {(request.account_id, request.region) for request in _image_requests(lake, day)}
-    return gates.run(lake, settings.sql, day, image_targets)
-
-
-# Assessing
-
-
-def assess(settings: Settings, lake: Lake, day: date, *, observe: models.Observer | None = None) -> AssessSummary:
-    """Build `sql/` for one gated day and make its results visible.
-
-    When the rules changed since the previous assessed day, that day's snapshot is first assessed in memory with today's rules, so that
-    `change.cause` can tell the estate's changes from our own. Raises LakeError for a day without a snapshot, ModelError for a wrong model.
-    """
-    version = rules_version(settings)
-    seconds: dict[str, float] = {}
-
-    def note(name: str, took: float) -> None:
-        seconds[name] = took
-        if observe:
-            observe(name, took)
-
-    with _database(settings, lake, day, version) as connection:
-        made = models.build(connection, settings.sql, observe=note)
-        exposures = dict(connection.execute("select severity, count(*) from exposures.exposure group by all order by all").fetchall())
-        changes = dict(connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall())
-        lake.commit_day(day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made))
-    return AssessSummary(day, version, exposures, changes, seconds)
-
-
-def rules_version(settings: Settings) -> str:
-    return models.rules_version(settings.sql, EXTRACTOR_VERSION)
-
-
-def reassess(settings: Settings, lake: Lake, since: date, until: date | None = None, *, progress: Progress | None = None) -> list[AssessSummary]:
-    """Rebuild results from the stored snapshots with today's rules, from `since` forward: each day's changes and dates rest on the day before.
-
-    Never publishes. Raises ScanError when a day in between no longer has its snapshot (see retention in docs/operate.md).
-    """
-    stored = set(lake.snapshot_days())
-    days = [item for item in lake.days() if item >= since and (until is None or item <= until)]
-    if missing := [str(item) for item in days if item not in stored]:
-        raise ScanError(f"no snapshot is kept of {', '.join(missing[:5])}: only days with one can be assessed again")
-    summaries = []
-    for number, item in enumerate(days):
-        summaries.append(assess(settings, lake, item))
+def publish(
+    settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None
+) -> dict[str, int]:
+    """Tell Security Hub what changed; findings by what became of them. Raises PublishError when there was something to send and nothing was."""
+    access = access or AwsAccess(settings)
+    batches = plan_publish(settings, lake, day)
+    for number, batch in enumerate(batches):
         if progress:
-            progress("reassess", number + 1, len(days))
-    return summaries
+            progress("publish", number, len(batches))
+        publish_batch(settings, access, lake, day, batch)
+    if progress and batches:
+        progress("publish", len(batches), len(batches))
+    return check_published(settings, lake, day)
 
 
-class _database:
-    """A DuckDB with everything the models read for one day; rebased.* is yesterday under today's rules."""
-
-    def __init__(self, settings: Settings, lake: Lake, day: date, version: str, *, is_rebase: bool = False) -> None:
-        self.settings, self.lake, self.day, self.version, self.is_rebase = settings, lake, day, version, is_rebase
-        self.connection = models.connect()
-
-    def __enter__(self) -> duckdb.DuckDBPyConnection:
-        settings, lake, day, connection = self.settings, self.lake, self.day, self.connection
-        if day not in lake.snapshot_days():
-            raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
-        previous_day = lake.previous_day(day)
-        previous_version = lake.day(previous_day).rules_version if previous_day else None
-        lake.attach_snapshot(connection, day, "snapshot")
-        lake.attach_results(connection, previous_day, "previous")
-        models.attach_reference(connection, settings.sql)
-        connection.execute("create schema run")
-        connection.execute(
-            """create table run.day as select cast(? as date) as snapshot_date, cast(? as date) as previous_date,
-            cast(? as varchar) as rules_version, cast(? as varchar) as previous_rules_version, cast(? as varchar) as owner_tag""",
-            [day, previous_day, self.version, previous_version, settings.owner_tag],
-        )
-        exposure = RESULTS["exposure"]
-        models.create_empty(connection, "rebased", {"exposure": exposure})
-        if previous_day and previous_version != self.version and not self.is_rebase and previous_day in lake.snapshot_days():
-            log.info("rules changed from %s to %s: assessing %s again in memory", previous_version, self.version, previous_day)
-            with _database(settings, lake, previous_day, self.version, is_rebase=True) as rebased:
-                models.build(rebased, settings.sql)
-                rows = rebased.execute("select * from exposures.exposure").to_arrow_table()
-            connection.register("rebased_exposure", rows)
-            connection.execute("insert into rebased.exposure by name select * from rebased_exposure")
-        else:
-            connection.execute("insert into rebased.exposure by name select * from previous.exposure")
-        return connection
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
-
-
-def _result_tables(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, made: Iterable[str]
-) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
-    from ecs_exposure.securityhub.asff import finding_rows
-
-    for name in made:
-        declared = RESULTS[name.partition(".")[2]]
-        order = ", ".join(f'"{column}"' for column in declared.key)
-        reader = connection.execute(f"select * from {name} order by {order}").to_arrow_reader(50_000)
-        yield declared.name, _cast(reader, declared)
-    coverage = connection.execute("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
-    yield "coverage", coverage.cast(RESULTS["coverage"].schema)
-    finding = RESULTS["finding"]
-    yield "finding", finding.to_arrow({"snapshot_date": day, **row} for row in finding_rows(connection, settings))
-
-
-def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:
-    return pa.RecordBatchReader.from_batches(declared.schema, (batch.cast(declared.schema) for batch in reader))
-
-
-# Small parts
-
-
-def _known_definitions(lake: Lake, day: date, accounts: Sequence[str]) -> Mapping[str, Mapping[str, list[dict[str, Any]]]]:
-    """Task definitions of the last assessed day (or of an earlier try of this one), by ARN, of the present extractor version."""
-    known: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    for source in (lake.previous_day(day), day):
-        if source is None:
-            continue
-        coverage = lake.coverage(source)
-        for name in DEFINITION_DATASETS:
-            for row in lake.rows(source, SNAPSHOTS[name], accounts, coverage).to_pylist():
-                if name == "task_definition":
-                    if row["extractor_version"] != EXTRACTOR_VERSION:
-                        continue
-                    known[row["task_definition_arn"]] = {dataset: [] for dataset in DEFINITION_DATASETS}
-                if row["task_definition_arn"] in known:
-                    known[row["task_definition_arn"]][name].append(row)
-    return known
-
-
-def _image_requests(lake: Lake, day: date) -> list[ImageRequest]:
-    with models.connect() as connection:
-        lake.attach_snapshot(connection, day, "snapshot", datasets=REQUEST_DATASETS)
-        lake.attach_results(connection, lake.previous_day(day), "previous", tables=("service_image",))
-        return image_requests(connection, day)
-
-
-def _fingerprint_key(settings: Settings, lake: Lake) -> bytes:
-    return settings.fingerprint_key.get_secret_value().encode() if settings.fingerprint_key else lake.fingerprint_key()
-
-
-def _part(batch_id: str) -> str:
-    return f"{batch_id}-{secrets.token_hex(4)}"
-
-
-def _write_batch(lake: Lake, day: date, batch_id: str, results: Sequence[TargetResult]) -> list[dict[str, Any]]:
-    """Validate and write one batch's rows dataset by dataset; returns the coverage rows committed."""
-    writer = lake.writer(day, _part(batch_id))
-    written: set[tuple[Target, str]] = set()
-    invalid: dict[tuple[Target, str], str] = {}
-    for name in SNAPSHOTS:
-        parts = [(result.target, result.rows[name]) for result in results if result.rows.get(name)]
-        for target, dataset, why in _validated_write(lake, day, writer, SNAPSHOTS[name], parts, written):
-            invalid[(target, dataset)] = why
-    coverage = []
-    for result in results:
-        for row in result.coverage:
-            pair = (result.target, row["dataset"])
-            if pair in invalid:
-                row = {**row, "status": "invalid", "message": invalid[pair], "observed_date": None}
-            coverage.append(_filed(row, writer, rows=pair in written and row["status"] == "ok"))
-    writer.commit(coverage)
-    return coverage
-
-
-def _validated_write(
-    lake: Lake,
-    day: date,
-    writer: SnapshotWriter,
-    dataset: Table,
-    parts: Sequence[tuple[Target, list[dict[str, Any]]]],
-    written: set[tuple[Target, str]],
-) -> Iterator[tuple[Target, str, str]]:
-    """Write the rows that fit schema and suite; yields (target, dataset, why) for those that went to quarantine instead.
-
-    Rows whose values have the wrong type cannot be kept as they are (nor may their values be written anywhere: they could be secrets);
-    they are quarantined with the offending columns emptied.
-    """
-    from ecs_exposure.expectations import offending_targets
-
-    tables: list[tuple[Target, pa.Table]] = []
-    for target, rows in parts:
-        try:
-            tables.append((target, dataset.to_arrow(rows)))
-        except ValueError as error:
-            lake.write_quarantine(day, _part("type"), dataset, _emptied(dataset, rows))
-            yield target, dataset.name, f"quarantined: {error}"[:500]
-    if not tables:
-        return
-    rows = pa.concat_tables([table for _, table in tables])
-    offending = offending_targets(dataset, rows) if rows.num_rows else {}
-    for target, table in tables:
-        why = offending.get((target.account_id, target.region))
-        if why:
-            lake.write_quarantine(day, _part("suite"), dataset, table)
-            yield target, dataset.name, f"quarantined: {why}"[:500]
-        else:
-            writer.write(dataset, table)
-            if table.num_rows:
-                written.add((target, dataset.name))
-
-
-def _emptied(dataset: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    arrays = []
-    for column in dataset.columns:
-        try:
-            arrays.append(pa.array([row.get(column.name) for row in rows], type=column.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
-            arrays.append(pa.nulls(len(rows), column.type))
-    return pa.Table.from_arrays(arrays, schema=dataset.schema)
-
-
-def _filed(row: Mapping[str, Any], writer: SnapshotWriter, *, rows: bool) -> dict[str, Any]:
-    return {**row, "file": writer.file if rows else None}
-
-
-def _foreign_coverage(account_id: str, region: str, message: str) -> Iterator[dict[str, Any]]:
-    for name in IMAGE_DATASETS:
-        yield {
-            "account_id": account_id, "region": region, "dataset": name, "status": "excluded", "rows": None, "api_calls": 0,
-            "message": message, "collected_at": datetime.now(UTC), "observed_date": None,
-        }  # fmt: skip
-
-
-def _summarise(batch_id: str, coverage: Sequence[Mapping[str, Any]], is_last_try: bool) -> CollectSummary:
-    statuses: dict[str, int] = {}
-    for row in coverage:
-        statuses[row["status"]] = statuses.get(row["status"], 0) + 1
-    if statuses.get("failed") and not is_last_try:
-        failed = sorted({f"{row['account_id']}/{row['region']} {row['dataset']}: {row['message']}" for row in coverage if row["status"] == "failed"})
-        raise CollectError(f"{batch_id}: {len(failed)} failed and will be tried again, e.g. {failed[0]}")
-    return CollectSummary(statuses, sum(row["rows"] or 0 for row in coverage), sum(row["api_calls"] for row in coverage))
+def _each(stage: str, batches: list[Batch], work: Callable[[Batch, bool], CollectSummary], tell: Callable[..., Any]) -> None:
+    for number, batch in enumerate(batches):
+        tell(stage, number, len(batches))
+        for attempt in range(1, TRIES + 1):
+            try:
+                work(batch, attempt == TRIES)
+                break
+            except CollectError:
+                if attempt == TRIES:
+                    raise
+    tell(stage, len(batches), len(batches))

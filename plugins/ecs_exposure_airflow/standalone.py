@@ -2,18 +2,18 @@
 
     python -m ecs_exposure_airflow.standalone [--organization DIR] [--state DIR] [--night N] [--port P]
 
-Airflow runs as `airflow standalone` (SQLite, LocalExecutor) with a home of its own inside the state folder: nothing of the
-user's Airflow or AWS configuration is read, and nothing outside the checkout is written. Stops on Ctrl-C or SIGTERM, taking
-every process it started with it.
+Airflow runs as `airflow standalone` (SQLite, LocalExecutor) with a home of its own inside the state folder:
+nothing of the user's Airflow or AWS configuration is read, and nothing outside the checkout is written.
+Ctrl-C or SIGTERM stops it, and every process it started.
 """
 
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
@@ -29,10 +29,12 @@ from types import FrameType
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+PASSWORDS = "simple_auth_manager_passwords.json.generated"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 180
 """Airflow answers after about 20 s on two idle cores; a loaded or cold machine takes several times that."""
 GRACE_SECONDS = 20
-"""A running task is given this long to end after the signal; then it is killed and its batch collected by the next run."""
+"""A running task has this long to end after the signal; then it is killed, and the next run does its work."""
 
 
 class Interrupted(Exception):
@@ -61,7 +63,7 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
     Writes the UI's password into the home on first use. The secrets are of this home only and protect a local demo.
     """
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    passwords = home / "simple_auth_manager_passwords.json.generated"
+    passwords = home / PASSWORDS
     if not passwords.exists():
         _write_privately(passwords, json.dumps({"admin": secrets.token_urlsafe(12)}) + "\n")
     jwt = home / "jwt-secret"
@@ -70,7 +72,6 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
     url = f"http://localhost:{port}"
     return {
         "AIRFLOW_HOME": str(home),
-        # In a URL a space must be written %20 and a % doubled once more for Airflow's interpolation; SQLite takes the rest.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -87,7 +88,7 @@ def airflow_environment(home: Path, port: int) -> dict[str, str]:
         "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
-        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "GX_ANALYTICS_ENABLED": "false",
         "PYTHONPATH": str(ROOT / "plugins"),
     }
 
@@ -115,7 +116,12 @@ def session(command: list[str], environment: Mapping[str, str], log: Path) -> It
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            command,
+            env=environment,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
     try:
@@ -183,10 +189,63 @@ def _is_healthy(url: str) -> bool:
     return all(parts.get(name, {}).get("status") == "healthy" for name in ("scheduler", "dag_processor"))
 
 
+@contextmanager
+def sole_user(state: Path) -> Iterator[None]:
+    """Hold the state folder alone. Raises RuntimeError when another one does."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another `make up` already runs on {state}; stop it first") from None
+        yield
+
+
+def run(organization: Path, state: Path, night: int, port: int) -> None:
+    """Start both, say where to look, and hold until interrupted.
+
+    Raises RuntimeError, naming the log, when Airflow does not start or ends by itself.
+    """
+    # Only this command needs the embedded AWS: in production examples/ need not be installed.
+    from embedded_aws import EmbeddedAws
+    from embedded_aws.organization import sample_settings
+
+    home, lake, log = state / "airflow", state / "lake", state / "airflow.log"
+    with sole_user(state), EmbeddedAws(organization, night=night, state=state / "aws") as aws:
+        port = free_port(port)
+        environment = (
+            inherited_environment()
+            | aws.environ()
+            | sample_settings(organization)
+            | {"ECS_EXPOSURE_LAKE": str(lake)}
+            | airflow_environment(home, port)
+        )
+        print(f"starting Airflow (log: {log})", flush=True)
+        airflow = [sys.executable, "-m", "airflow", "standalone"]
+        with session(airflow, environment, log) as process:
+            wait_until_up(f"http://localhost:{port}", process, log)
+            password = json.loads((home / PASSWORDS).read_text(encoding="utf-8"))["admin"]
+            print(
+                f"""
+Airflow      http://localhost:{port}
+             user admin, password {password}
+             start the DAG exposure_nightly there; its Security Hub and AWS are the embedded ones
+AWS          {aws.endpoint_url} (embedded; organisation {organization.name}, night {night})
+lake         {lake}
+Data Docs    {lake / "data_docs"} (after a run's gate)
+log          {log}
+
+Ctrl-C stops everything.""",
+                flush=True,
+            )
+            process.wait()
+            raise RuntimeError(f"Airflow ended (exit code {process.returncode}); read {log}")
+
+
 def interrupt(number: int, frame: FrameType | None) -> None:
     # A second Ctrl-C must not cut the clean-up short.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for each in STOP_SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise Interrupted
 
 
@@ -197,8 +256,8 @@ def main() -> int:
     parser.add_argument("--night", type=int, default=1, help="the organisation's night to play")
     parser.add_argument("--port", type=int, default=8080, help="the UI's port; another when it is taken")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGINT, interrupt)
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in STOP_SIGNALS:
+        signal.signal(number, interrupt)
     try:
         run(arguments.organization.resolve(), arguments.state.resolve(), arguments.night, arguments.port)
     except Interrupted:
@@ -208,3 +267,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

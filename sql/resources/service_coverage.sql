@@ -1,19 +1,38 @@
 -- One row per service × dataset: was what concerns this service seen today, and of which day are the rows in force?
 -- Datasets of a Region are the service's own; IAM's are its account's; those of images are the registries' of its images
--- (the worst of several). Something named but not found makes its dataset `failed` for this service alone.
+-- (the worst of several). Something named but not found makes its dataset `failed` for this service alone. What cannot
+-- concern the service (instances of a Fargate service, roles where no task role is named) has no row.
 with coverage as (
     select account_id, region, dataset, status, observed_date from snapshot.coverage
+),
+shape as (
+    select
+        service.resource_id,
+        coalesce(bool_or(definition.network_mode in ('bridge', 'host')), false) as uses_instance_network,
+        -- A revision that was not described may name a role: then the roles concern the service.
+        coalesce(bool_or(definition.task_role_arn is not null or not definition.is_seen), true) as may_have_role,
+        coalesce(any_value(len(service.load_balancers)) > 0, false) as has_load_balancer
+    from resources.service as service
+    left join resources.task_definition_in_force as definition on definition.resource_id = service.resource_id
+    group by service.resource_id
 ),
 regional as (
     select service.resource_id, coverage.dataset, coverage.status, coverage.observed_date
     from resources.service as service
+    join shape on shape.resource_id = service.resource_id
     join coverage on coverage.account_id = service.account_id and coverage.region = service.region
-    where coverage.dataset not in (
-        'image', 'registry_scanning', 'image_coverage', 'image_finding', 'vulnerability_detail', 'role', 'role_statement', 'account')
+    where case
+        when coverage.dataset in ('container_instance', 'instance') then shape.uses_instance_network
+        when coverage.dataset in ('load_balancer', 'listener', 'target_group') then shape.has_load_balancer
+        else coverage.dataset in (
+            'cluster', 'service', 'deployment', 'task', 'task_container', 'task_definition', 'container', 'volume', 'credential',
+            'security_group', 'security_group_rule', 'network_interface', 'subnet', 'route')
+    end
 ),
 global as (
     select service.resource_id, coverage.dataset, coverage.status, coverage.observed_date
     from resources.service as service
+    join shape on shape.resource_id = service.resource_id and shape.may_have_role
     join coverage on coverage.account_id = service.account_id and coverage.region = 'global'
     where coverage.dataset in ('role', 'role_statement')
 ),
@@ -26,7 +45,7 @@ registries as (
     select registry.resource_id, coverage.dataset, coverage.status, coverage.observed_date
     from registry
     join coverage on coverage.account_id = registry.registry_account and coverage.region = registry.registry_region
-    where coverage.dataset in ('image', 'registry_scanning', 'image_coverage', 'image_finding')
+    where coverage.dataset in ('image', 'image_coverage', 'image_finding')
 ),
 -- A digest's own carried rows are older than its registry's answer.
 carried as (

@@ -10,7 +10,20 @@ import pytest
 from ecs_exposure import history, models
 from ecs_exposure.lake import Lake
 from ecs_exposure.schemas.results import RESULTS
-from results_lake import ALPHA, BETA, GAMMA, change, commit, coverage, exposure, lifecycle, new_lake, trait_hit
+
+from tests.results_lake import (
+    ALPHA,
+    BETA,
+    GAMMA,
+    arn,
+    change,
+    commit,
+    coverage,
+    exposure,
+    lifecycle,
+    new_lake,
+    trait_hit,
+)
 
 SQL = Path(__file__).parents[2] / "sql"
 ONE, TWO, THREE = date(2026, 11, 21), date(2026, 11, 22), date(2026, 11, 23)
@@ -19,52 +32,67 @@ TRENDS = {trend.name: trend for trend in history.load_trends(SQL)}
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Iterator[Lake]:
-    """Three days: api opens and is fixed, web stays and is overdue, job of a denied account is carried, batch closes by a rule change."""
+    """Two days: api is fixed, web stays and is overdue, job's account is denied, batch closes by a rule change."""
     with new_lake(tmp_path) as made:
         job = {"account": GAMMA, "owner": None}
         commit(
-            made, ONE,
+            made,
+            ONE,
             {
                 "coverage": [coverage(day=ONE), coverage(GAMMA, day=ONE)],
                 "exposure": [
-                    exposure("api", "CRITICAL", day=ONE), exposure("web", "HIGH", day=ONE, account=BETA, owner="team-b"),
-                    exposure("job", "MEDIUM", day=ONE, **job), exposure("batch", "LOW", day=ONE),
+                    exposure("api", "CRITICAL", day=ONE),
+                    exposure("web", "HIGH", day=ONE, account=BETA, owner="team-b"),
+                    exposure("job", "MEDIUM", day=ONE, **job),
+                    exposure("batch", "LOW", day=ONE),
                 ],
                 "trait_hit": [
-                    trait_hit("api", "public_ip", day=ONE), trait_hit("web", "public_ip", day=ONE, account=BETA),
+                    trait_hit("api", "public_ip", day=ONE),
+                    trait_hit("web", "public_ip", day=ONE, account=BETA),
                     trait_hit("job", "host_network_mode", day=ONE, account=GAMMA),
                 ],
             },
-        )  # fmt: skip
+        )
         commit(
-            made, TWO,
+            made,
+            TWO,
             {
-                "coverage": [coverage(day=TWO), coverage(GAMMA, "denied", day=TWO), coverage(GAMMA, "denied", day=TWO, dataset="task")],
+                "coverage": [
+                    coverage(day=TWO),
+                    coverage(GAMMA, "denied", day=TWO),
+                    coverage(GAMMA, "denied", day=TWO, dataset="task"),
+                ],
                 "exposure": [
                     exposure("web", "HIGH", day=TWO, account=BETA, owner="team-b", due_date=ONE),
                     exposure("job", "MEDIUM", day=TWO, is_carried=True, observed_date=ONE, due_date=THREE, **job),
-                    exposure("new", "LOW", day=TWO, due_date=None), exposure("quiet", "INFORMATIONAL", day=TWO),
+                    exposure("new", "LOW", day=TWO, due_date=None),
+                    exposure("quiet", "INFORMATIONAL", day=TWO),
                 ],
                 "change": [
                     change("api", "resolved", before="CRITICAL", opened=date(2026, 11, 12)),
                     change("batch", "resolved", before="LOW", opened=ONE, cause="rules"),
-                    change("new", "opened", after="LOW"), change("other", "opened", after="LOW", cause="rules"),
+                    change("new", "opened", after="LOW"),
+                    change("other", "opened", after="LOW", cause="rules"),
                 ],
                 "trait_hit": [
                     trait_hit("web", "public_ip", day=TWO, account=BETA),
                     trait_hit("job", "host_network_mode", day=TWO, account=GAMMA, is_carried=True),
-                    trait_hit("new", "public_ip", day=TWO), trait_hit("quiet", "vulnerability", day=TWO, state="unknown", evidence=None),
+                    trait_hit("new", "public_ip", day=TWO),
+                    trait_hit("quiet", "vulnerability", day=TWO, state="unknown", evidence=None),
                 ],
                 "lifecycle": [
                     lifecycle("web", opened=date(2026, 11, 2), first=date(2026, 1, 1), last=TWO, account=BETA),
-                    lifecycle("job", opened=ONE, first=ONE, last=TWO, account=GAMMA), lifecycle("new", opened=TWO, first=TWO, last=TWO),
+                    lifecycle("job", opened=ONE, first=ONE, last=TWO, account=GAMMA),
+                    lifecycle("new", opened=TWO, first=TWO, last=TWO),
                 ],
             },
-        )  # fmt: skip
+        )
         yield made
 
 
-def answer(lake: Lake, name: str, by: str | None = None, since: date = ONE, until: date = THREE) -> list[dict[str, object]]:
+def answer(
+    lake: Lake, name: str, by: str | None = None, since: date = ONE, until: date = THREE
+) -> list[dict[str, object]]:
     return history.run_trend(lake, TRENDS[name], since, until, by).records()
 
 
@@ -74,9 +102,15 @@ def pick(rows: list[dict[str, object]], *columns: str) -> list[tuple[object, ...
 
 def test_the_questions_of_the_first_version_are_all_there() -> None:
     assert {
-        "exposures_per_day", "opened_and_resolved_per_day", "time_to_remediate", "traits_by_frequency", "longest_open", "overdue",
-        "overdue_per_day", "severity_mix",
-    } <= TRENDS.keys()  # fmt: skip
+        "exposures_per_day",
+        "opened_and_resolved_per_day",
+        "time_to_remediate",
+        "traits_by_frequency",
+        "longest_open",
+        "overdue",
+        "overdue_per_day",
+        "severity_mix",
+    } <= TRENDS.keys()
     assert [trend.name for trend in TRENDS.values() if not trend.question.endswith("?") or not trend.notes] == []
 
 
@@ -108,7 +142,10 @@ def test_a_day_without_exposures_is_a_zero_and_a_day_not_assessed_is_absent(tmp_
         commit(lake, ONE, {"exposure": [exposure("api", "HIGH", day=ONE)]})
         commit(lake, THREE, {})
         assert pick(answer(lake, "exposures_per_day"), "snapshot_date", "high") == [(ONE, 1), (THREE, 0)]
-        assert pick(answer(lake, "exposures_per_day", "owner"), "snapshot_date", "group", "high") == [(ONE, "team-a", 1), (THREE, "team-a", 0)]
+        assert pick(answer(lake, "exposures_per_day", "owner"), "snapshot_date", "group", "high") == [
+            (ONE, "team-a", 1),
+            (THREE, "team-a", 0),
+        ]
         assert pick(answer(lake, "exposures_per_day", since=THREE), "snapshot_date", "high") == [(THREE, 0)]
 
 
@@ -122,7 +159,9 @@ def test_time_to_remediate_counts_what_the_estate_resolved_and_shows_what_is_lef
     rows = {row["severity"]: row for row in answer(lake, "time_to_remediate")}
     assert list(rows) == ["CRITICAL", "HIGH", "MEDIUM", "LOW"]
     assert pick([rows["CRITICAL"]], "resolved", "days_median", "days_p90", "still_open") == [(1, 10.0, 10.0, 0)]
-    assert pick([rows["HIGH"]], "resolved", "days_median", "still_open", "still_open_days_median") == [(0, None, 1, 20.0)]
+    assert pick([rows["HIGH"]], "resolved", "days_median", "still_open", "still_open_days_median") == [
+        (0, None, 1, 20.0)
+    ]
     assert rows["LOW"]["resolved"] == 0, "a rule change is no remediation"
 
 
@@ -137,22 +176,35 @@ def test_time_to_remediate_is_median_and_ninetieth_percentile(tmp_path: Path) ->
 def test_traits_by_frequency_compares_the_first_and_the_last_day(lake: Lake) -> None:
     rows = answer(lake, "traits_by_frequency")
     wanted = ("trait", "services", "services_on_first_day", "difference", "carried", "unknown")
-    assert pick(rows, *wanted) == [("public_ip", 2, 2, 0, 0, 0), ("host_network_mode", 1, 1, 0, 1, 0), ("vulnerability", 0, 0, 0, 0, 1)]
+    assert pick(rows, *wanted) == [
+        ("public_ip", 2, 2, 0, 0, 0),
+        ("host_network_mode", 1, 1, 0, 1, 0),
+        ("vulnerability", 0, 0, 0, 0, 1),
+    ]
 
 
 def test_longest_open_counts_from_the_present_stretch_and_leaves_out_what_is_not_open(lake: Lake) -> None:
     rows = answer(lake, "longest_open")
-    assert pick(rows, "service_name", "days_open", "is_carried") == [("web", 20, False), ("job", 1, True), ("new", 0, False)]
+    assert pick(rows, "resource_id", "days_open", "is_carried") == [
+        (arn("web", BETA), 20, False),
+        (arn("job", GAMMA), 1, True),
+        (arn("new"), 0, False),
+    ]
 
 
 def test_overdue_lists_what_is_past_its_day_only(lake: Lake) -> None:
-    assert pick(answer(lake, "overdue"), "service_name", "days_overdue", "owner") == [("web", 1, "team-b")]
-    assert pick(answer(lake, "overdue_per_day"), "snapshot_date", "open", "overdue", "high") == [(ONE, 4, 0, 0), (TWO, 3, 1, 1)]
+    assert pick(answer(lake, "overdue"), "resource_id", "days_overdue", "owner") == [(arn("web", BETA), 1, "team-b")]
+    assert pick(answer(lake, "overdue_per_day"), "snapshot_date", "open", "overdue", "high") == [
+        (ONE, 4, 0, 0),
+        (TWO, 3, 1, 1),
+    ]
 
 
 def test_severity_mix_is_shares_of_the_open_ones(lake: Lake) -> None:
     last = answer(lake, "severity_mix")[-1]
-    assert pick([last], "open", "critical_percent", "high_percent", "medium_percent", "carried_percent") == [(3, 0.0, 33.3, 33.3, 33.3)]
+    assert pick([last], "open", "critical_percent", "high_percent", "medium_percent", "carried_percent") == [
+        (3, 0.0, 33.3, 33.3, 33.3)
+    ]
 
 
 def test_groups_name_the_account_the_unit_or_the_owner(lake: Lake) -> None:
@@ -166,11 +218,25 @@ def test_groups_name_the_account_the_unit_or_the_owner(lake: Lake) -> None:
 
 @pytest.mark.parametrize("name", TRENDS)
 def test_the_parts_of_a_grouping_add_up_to_the_whole(lake: Lake, name: str) -> None:
-    counted = {"critical", "high", "medium", "low", "opened", "resolved", "opened_by_rules", "carried", "services", "overdue", "still_open"}
+    counted = {
+        "critical",
+        "high",
+        "medium",
+        "low",
+        "opened",
+        "resolved",
+        "opened_by_rules",
+        "carried",
+        "services",
+        "overdue",
+        "still_open",
+    }
     whole = answer(lake, name)
     for column in counted & set(whole[0]):
         for by in history.GROUPINGS:
-            assert sum(map(int, (row[column] for row in answer(lake, name, by)))) == sum(map(int, (row[column] for row in whole))), (column, by)
+            assert sum(map(int, (row[column] for row in answer(lake, name, by)))) == sum(
+                map(int, (row[column] for row in whole))
+            ), (column, by)
 
 
 @pytest.mark.parametrize("name", TRENDS)
@@ -181,14 +247,15 @@ def test_a_question_about_last_week_opens_last_weeks_files_only(tmp_path: Path, 
     with new_lake(tmp_path) as lake:
         for day in days:
             commit(
-                lake, day,
+                lake,
+                day,
                 {
                     "exposure": [exposure("api", day=day, due_date=days[0])],
                     "trait_hit": [trait_hit("api", "public_ip", day=day)],
                     "lifecycle": [lifecycle("api", opened=days[0], first=days[0], last=day)],
                     "change": [change("gone", "resolved", before="HIGH", opened=days[0])],
                 },
-            )  # fmt: skip
+            )
         week = (last - timedelta(days=7), last)
         before = history.run_trend(lake, TRENDS[name], *week).rows
         for file in (tmp_path / "lake" / "results").rglob("*.parquet"):
@@ -199,7 +266,9 @@ def test_a_question_about_last_week_opens_last_weeks_files_only(tmp_path: Path, 
 
 def test_a_trend_reads_only_the_tables_it_names(tmp_path: Path) -> None:
     with new_lake(tmp_path) as lake:
-        commit(lake, ONE, {"exposure": [exposure("api", day=ONE)], "trait_hit": [trait_hit("api", "public_ip", day=ONE)]})
+        commit(
+            lake, ONE, {"exposure": [exposure("api", day=ONE)], "trait_hit": [trait_hit("api", "public_ip", day=ONE)]}
+        )
         for file in (tmp_path / "lake" / "results" / "trait_hit").rglob("*.parquet"):
             file.write_bytes(b"not Parquet at all")
         assert pick(answer(lake, "severity_mix"), "open") == [(1,)]
@@ -209,8 +278,8 @@ def test_a_trend_without_its_question_or_beyond_history_is_named(tmp_path: Path)
     folder = tmp_path / "trends"
     folder.mkdir()
     (folder / "silent.sql").write_text("select 1 from history.exposure")
-    with pytest.raises(ValueError, match=r"silent\.sql.*question"):
+    with pytest.raises(models.ModelError, match=r"silent\.sql.*question"):
         history.load_trends(tmp_path)
     (folder / "silent.sql").write_text("-- What is there?\nselect 1 from resources.service")
-    with pytest.raises(ValueError, match=r"silent\.sql.*resources\.service"):
+    with pytest.raises(models.ModelError, match=r"silent\.sql.*resources\.service"):
         history.load_trends(tmp_path)

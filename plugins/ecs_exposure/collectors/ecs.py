@@ -11,7 +11,18 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ecs_exposure.aws import classify
-from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, described, listing, moment, tags_json, whole
+from ecs_exposure.collectors.base import (
+    Collector,
+    Context,
+    Row,
+    Rows,
+    batches,
+    described,
+    listing,
+    moment,
+    tags_json,
+    whole,
+)
 from ecs_exposure.settings import Settings
 
 SERVICE_BATCH = 10  # DescribeServices' maximum
@@ -231,13 +242,13 @@ def collect_tasks(context: Context) -> Rows:
 
 
 def _running_tasks(ecs: Any, cluster_arn: str) -> Iterator[Row]:
-    listed = listing(
-        ecs, "list_tasks", "taskArns", page_size=BATCH, cluster=cluster_arn, desiredStatus="RUNNING"
-    )
+    listed = listing(ecs, "list_tasks", "taskArns", page_size=BATCH, cluster=cluster_arn, desiredStatus="RUNNING")
     for arns in batches(listed, BATCH):
         answer = ecs.describe_tasks(cluster=cluster_arn, tasks=arns)
         tasks, _ = described(answer, "tasks", "DescribeTasks", arns, lambda item: item["taskArn"])
-        yield from (task for task in tasks if task.get("lastStatus") != "STOPPED")  # ended meanwhile, as are the missing
+        yield from (
+            task for task in tasks if task.get("lastStatus") != "STOPPED"
+        )  # ended meanwhile, as are the missing
 
 
 def _task(context: Context, key: str, cluster_arn: str, task: Row) -> Row:
@@ -317,7 +328,11 @@ def collect_container_instances(context: Context) -> Rows:
         for arns in batches(listed, BATCH):
             answer = ecs.describe_container_instances(cluster=arn, containerInstances=arns)
             found, gone = described(
-                answer, "containerInstances", "DescribeContainerInstances", arns, lambda item: item["containerInstanceArn"]
+                answer,
+                "containerInstances",
+                "DescribeContainerInstances",
+                arns,
+                lambda item: item["containerInstanceArn"],
             )
             _note_gone(context, "container_instance", gone)
             for instance in found:

@@ -20,7 +20,9 @@ def collect_load_balancers(context: Context) -> Rows:
                 scheme=balancer.get("Scheme"),
                 state=balancer.get("State", {}).get("Code"),
                 vpc_id=balancer.get("VpcId"),
-                subnet_ids=sorted(zone["SubnetId"] for zone in balancer.get("AvailabilityZones", []) if zone.get("SubnetId")),
+                subnet_ids=sorted(
+                    zone["SubnetId"] for zone in balancer.get("AvailabilityZones", []) if zone.get("SubnetId")
+                ),
                 security_group_ids=sorted(balancer.get("SecurityGroups", [])),
             ),
         )

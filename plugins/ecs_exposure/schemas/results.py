@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
 
 from ecs_exposure.schemas import STRINGS, Column, Table, column, table
 from ecs_exposure.schemas.snapshots import BOOL, DATE, FLOAT, INT, STRING, TIME
@@ -121,6 +122,17 @@ _TABLES = (
             column("kind", STRING, "which reachability it makes", nullable=False, values=("DIRECT", "VIA_LOAD_BALANCER")),
             column("hops", STRING, "JSON array from the internet to the container", nullable=False),
             column("needs_traits", STRINGS, "traits without which the path is gone, sorted", nullable=False),
+            column("container_names", STRINGS, "containers it reaches, sorted; empty when any", nullable=False),
+            column("sensitive_ports", pa.list_(INT), "datastore and administration ports it reaches, sorted", nullable=False),
+        ),
+    ),
+    table(
+        "vulnerability_epss", "one row per vulnerability × day of the last seven with a known EPSS", "vulnerability_id epss_date",
+        (
+            _DAY,
+            column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
+            column("epss_date", DATE, "day the EPSS was seen", nullable=False),
+            column("epss", FLOAT, "highest EPSS seen that day on any image of any account, six digits", nullable=False),
         ),
     ),
     table(
@@ -148,6 +160,7 @@ _TABLES = (
             column("technical_impact", STRING, "total or partial", values=("total", "partial")),
             column("is_availability_only", BOOL, "neither confidentiality nor integrity is touched; NULL without a vector"),
             column("is_kernel_package", BOOL, "kernel package inside an image: not the kernel that runs", nullable=False),
+            column("is_exploitation_likely", BOOL, "in KEV, EPSS ≥ 0.10, or a public exploit with EPSS ≥ 0.01 (or none known)", nullable=False),
             column("high_priority", BOOL, "network, no privileges, no interaction, and evidence of exploitation", nullable=False),
             column("is_suppressed", BOOL, "suppressed in Amazon Inspector: kept and shown apart, drives nothing", nullable=False),
             column("fixed_in_version", STRING, "version named as fixed"),

@@ -1,11 +1,13 @@
 """A row of `findings.finding` as a finding in AWS Security Finding Format (ASFF).
 
-Source of every limit: the documentation of Security Hub's API types AwsSecurityFinding, Resource, Recommendation and Severity, and the
-guidelines for BatchImportFindings (240 KB a finding). botocore checks none of the maxima, so all are kept here.
+Source of every limit: the documentation of Security Hub's API types AwsSecurityFinding, Resource, Recommendation and
+Severity, and the guidelines for BatchImportFindings (240 KB a finding). botocore checks none of the maxima, so all
+are kept here.
 
-Belongs to the customer and is never sent: Workflow, Note, UserDefinedFields, VerificationState. Severity and Types travel only in
-FindingProviderFields, so that what an analyst set by BatchUpdateFindings survives our updates. Environment values are not in the rows
-this module reads, and AwsEcsTaskDefinition.ContainerDefinitions is never filled.
+Belongs to the customer and is never sent: Workflow, Note, UserDefinedFields, VerificationState. Severity and Types
+travel only in FindingProviderFields, so that what an analyst set by BatchUpdateFindings survives our updates.
+Environment values are not in the rows this module reads, and AwsEcsTaskDefinition.ContainerDefinitions is never
+filled.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any, Protocol
 from ecs_exposure.securityhub.content import content_hash
 from ecs_exposure.securityhub.resources import MAX_ID, identified, resources, vulnerabilities
 from ecs_exposure.securityhub.text import clean, cut, fields
+from ecs_exposure.settings import Settings
 
 GENERATOR_ID = "ecs-exposure"
 PRODUCT_NAME = "ECS Exposure"
@@ -35,7 +38,7 @@ MAX_ACCOUNT_NAME = 50
 MAX_PRODUCT_FIELDS = 46  # of 50: Security Hub adds a few aws/securityhub/… pairs of its own
 MAX_PRODUCT_FIELD_KEY = 128
 MAX_PRODUCT_FIELD = 2048
-MAX_FINDING_BYTES = 240_000  # "240 KB" read the strict way, as boto3 puts it on the wire
+MAX_FINDING_BYTES = 239_500  # "240 KB" read the strict way, as boto3 puts it on the wire, with room for UpdatedAt
 MAX_URL = 1024  # ours: AWS states none
 
 DOCUMENTATION = "https://docs.aws.amazon.com/securityhub/latest/userguide/exposure-ecs-service.html"
@@ -43,10 +46,14 @@ DOCUMENTATION = "https://docs.aws.amazon.com/securityhub/latest/userguide/exposu
 # Columns told under their own names, in this order; each kept only when it says something.
 _TOLD = (
     "severity", "likelihood", "impact", "impact_reason", "driver", "driver_rule", "score", "exploit_probability",
-    "highest_probability", "reachability", "is_exposed", "is_minimum", "minimum_reason", "traits", "unknown_traits", "owner",
-    "ou_path", "account_name", "cluster_name", "service_name", "launch_type", "resource_id", "vulnerability_count",
-    "high_priority_vulnerability_count", "due_date", "first_observed_date", "observed_date", "is_carried", "is_dormant",
+    "highest_probability", "reachability", "is_exposed", "is_minimum", "minimum_reason", "traits", "unknown_traits",
+    "owner", "ou_path", "account_name", "cluster_name", "service_name", "launch_type", "resource_id",
+    "vulnerability_count",
+    "high_priority_vulnerability_count", "due_date", "first_observed_date", "observed_date", "is_carried",
+    "is_dormant",
 )  # fmt: skip
+_CHECKS = "Software and Configuration Checks"
+_CONFIGURATION = f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
 _PATH = re.compile(r"[\w./-]+", re.ASCII)
 _PRIVILEGES = frozenset(
     {"administrative_access_policy", "task_definition_privileged", "host_process_namespace", "root_filesystem_access"}
@@ -60,7 +67,9 @@ class Cursor(Protocol):
 
 
 def finding_id(resource_id: str, account_id: str, region: str, partition: str) -> str:
-    """Stable id from the service's key, at most 512 characters: cluster/service where that fits and is plain, else its SHA-256."""
+    """Stable id from the service's key, at most 512 characters: cluster/service where that fits and is plain, else
+    its SHA-256.
+    """
     tail = resource_id.partition(":service/")[2]
     prefix = f"{GENERATOR_ID}/{partition}/{account_id}/{region}/"
     if not _PATH.fullmatch(tail) or len(prefix) + len(tail) > MAX_ID:
@@ -73,12 +82,14 @@ def product_arn(account_id: str, region: str, partition: str) -> str:
     return f"arn:{partition}:securityhub:{region}:{account_id}:product/{account_id}/default"
 
 
-def finding_rows(connection: Cursor, partition: str, *, chunk: int = 500) -> Iterator[dict[str, Any]]:
-    """Rows of the result table `finding`, in the order of resource_id, read from the model `findings.finding` in chunks."""
-    reader = connection.cursor().execute("select * from findings.finding order by resource_id").to_arrow_reader(chunk)
+def finding_rows(connection: Cursor, settings: Settings, *, chunk: int = 500) -> Iterator[dict[str, Any]]:
+    """Rows of the result table `finding`, in the order of resource_id, read from the model `findings.finding` in
+    chunks.
+    """
+    reader = connection.cursor().sql("select * from findings.finding order by resource_id").to_arrow_reader(chunk)
     for batch in reader:
         for row in batch.to_pylist():
-            document = to_asff(row, partition)
+            document = to_asff(row, settings.partition)
             yield {
                 "snapshot_date": row["snapshot_date"],
                 "account_id": row["account_id"],
@@ -97,6 +108,7 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
     Raises ValueError, naming the finding, if it cannot be brought under 240 KB (by construction it always can).
     """
     first_observed = timestamp(row["first_observed_date"])
+    named = identified(row, partition)
     finding: dict[str, Any] = {
         "SchemaVersion": SCHEMA_VERSION,
         "Id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
@@ -116,14 +128,42 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
             "Types": _types(row),
         },
         "Remediation": {"Recommendation": _recommendation(row)},
-        "ProductFields": _product_fields(row),
-        "Resources": list(islice(resources(row, partition), MAX_RESOURCES)),
+        "ProductFields": _product_fields(row, resources_total=len(named) + 1),
+        "Resources": list(islice(resources(row, named, partition), MAX_RESOURCES)),
     }
     if account_name := cut(row["account_name"] or "", MAX_ACCOUNT_NAME):
         finding["AwsAccountName"] = account_name
-    if named := vulnerabilities(row):
-        finding["Vulnerabilities"] = named
+    if worst := vulnerabilities(row):
+        finding["Vulnerabilities"] = worst
     return _within_size(finding)
+
+
+def closing_document(known: Mapping[str, Any]) -> str:
+    """A short finding (JSON, as in `finding_rows`) to archive one whose last document is gone; `known` is its row of
+    `publication`.
+    """
+    account_id, region = known["account_id"], known["region"]
+    partition = known["resource_id"].split(":")[1]
+    observed = timestamp(known["created_at"])
+    document = {
+        "SchemaVersion": SCHEMA_VERSION,
+        "Id": known["finding_id"],
+        "ProductArn": product_arn(account_id, region, partition),
+        "ProductName": PRODUCT_NAME,
+        "GeneratorId": GENERATOR_ID,
+        "AwsAccountId": account_id,
+        "Region": region,
+        "CreatedAt": observed,
+        "FirstObservedAt": observed,
+        "RecordState": "ARCHIVED",
+        "Title": "ECS service is no longer exposed",
+        "Description": cut(
+            f"The exposure of {known['resource_id']} is gone. What it was is kept in the lake.", MAX_DESCRIPTION
+        ),
+        "FindingProviderFields": {"Severity": {"Label": known["severity"] or "LOW"}, "Types": [_CONFIGURATION]},
+        "Resources": [{"Type": "AwsEcsService", "Id": known["resource_id"], "Partition": partition, "Region": region}],
+    }
+    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def timestamp(day: date) -> str:
@@ -141,7 +181,9 @@ def wire_bytes(finding: Mapping[str, Any]) -> int:
 
 
 def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Trait details that hit, the driver's first, then misconfigurations, reachability, vulnerabilities, the rest; else by name."""
+    """Trait details that hit, the driver's first, then misconfigurations, reachability, vulnerabilities, the rest;
+    else by name.
+    """
     order = {"Misconfiguration": 1, "Reachability": 2, "Vulnerability": 3}
     hits = [trait for trait in row["trait_details"] if trait["state"] == "hit"]
     return sorted(
@@ -152,8 +194,9 @@ def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _description(row: Mapping[str, Any]) -> str:
     least = "at least " if row["is_minimum"] else ""
     sentences = [
-        f"ECS service {cut(row['service_name'], 100)} in cluster {cut(row['cluster_name'], 100)} has {least}{row['severity']} exposure: "
-        f"likelihood {row['likelihood'] or 'unknown'} because of {cut(row['driver'] or 'no single cause', 80)}, impact {row['impact']}."
+        f"ECS service {cut(row['service_name'], 100)} in cluster {cut(row['cluster_name'], 100)} "
+        f"has {least}{row['severity']} exposure: likelihood {row['likelihood'] or 'unknown'} "
+        f"because of {cut(row['driver'] or 'no single cause', 80)}, impact {row['impact']}."
     ]
     sentences += [f"{_title(trait)}{_shown_evidence(trait)}." for trait in _hits(row)]
     if row["is_minimum"] and row["minimum_reason"]:
@@ -205,16 +248,15 @@ def _original(row: Mapping[str, Any]) -> str:
 def _types(row: Mapping[str, Any]) -> list[str]:
     hits = {trait["trait"] for trait in _hits(row)}
     categories = {trait["category"] for trait in _hits(row)}
-    checks = "Software and Configuration Checks"
     types = {
-        f"{checks}/Vulnerabilities/CVE": "Vulnerability" in categories,
-        f"{checks}/AWS Security Best Practices/ECS Exposure": "Misconfiguration" in categories,
-        f"{checks}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
+        f"{_CHECKS}/Vulnerabilities/CVE": "Vulnerability" in categories,
+        _CONFIGURATION: "Misconfiguration" in categories,
+        f"{_CHECKS}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
         "TTPs/Privilege Escalation": bool(hits & _PRIVILEGES),
         "Effects/Data Exposure": "cleartext_credentials" in hits,
     }
     return [name for name, applies in types.items() if applies] or [
-        f"{checks}/AWS Security Best Practices/ECS Exposure"
+        f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
     ]
 
 
@@ -240,16 +282,15 @@ def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _product_fields(row: Mapping[str, Any]) -> dict[str, str]:
+def _product_fields(row: Mapping[str, Any], *, resources_total: int) -> dict[str, str]:
     fix = row["fix"] or {}
-    named = identified(row)
     values: dict[str, object] = {
         **{name: _as_text(row[name]) for name in _TOLD},
         "fix": fix.get("description"),
         "fix_removes": f"{fix['kind']} {fix['removed']}" if fix else None,
         "fix_severity_after": fix.get("severity_after"),
         "fix_score_after": _as_text(fix.get("score_after")),
-        "resources_total": str(len(named) + 1),
+        "resources_total": str(resources_total),
         "images": _as_text([image["image"] for image in row["images"]]),
     }
     # What room is left goes to evidence in full, the driver's first.
@@ -275,7 +316,9 @@ def _as_text(value: object) -> str | None:
 
 
 def _within_size(finding: dict[str, Any]) -> dict[str, Any]:
-    """Under 240 KB, giving up the least useful first: long evidence, vulnerabilities, details of secondary resources, tags."""
+    """Under 240 KB, giving up the least useful first: long evidence, vulnerabilities, details of secondary resources,
+    tags.
+    """
     if wire_bytes(finding) <= MAX_FINDING_BYTES:
         return finding
     for limit in (512, 128):
@@ -293,6 +336,6 @@ def _within_size(finding: dict[str, Any]) -> dict[str, Any]:
     finding["Resources"][0].pop("Tags", None)
     if (size := wire_bytes(finding)) > MAX_FINDING_BYTES:
         raise ValueError(
-            f"finding {finding['Id']} is {size} bytes after all that can go is gone; Security Hub takes {MAX_FINDING_BYTES}"
+            f"finding {finding['Id']} is {size} bytes with all that can go gone; Security Hub takes {MAX_FINDING_BYTES}"
         )
     return finding

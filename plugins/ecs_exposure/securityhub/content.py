@@ -1,8 +1,10 @@
-"""What counts as a change of a finding: a hash over the things that matter and last, and over nothing that drifts by itself.
+"""What counts as a change of a finding: a hash over the things that matter and last, and over nothing that drifts by
+itself.
 
-Covered: severity, likelihood, impact, owner, the traits hit with their durable evidence, the ids of the worst vulnerabilities in an
-order that knows no probability, and the fixes that reach the lowest severity. Not covered: EPSS, probability, score, counts, dates,
-tasks, interfaces, instances and addresses, what is unknown tonight, and every wording.
+Covered: severity, likelihood, impact, owner, the traits hit with their durable evidence, the ids of the worst
+vulnerabilities in an order that knows no probability, and the fixes that reach the lowest severity. Not covered:
+EPSS, probability, score, counts, dates, tasks, interfaces, instances and addresses, what is unknown tonight, and
+every wording.
 """
 
 from __future__ import annotations
@@ -20,13 +22,15 @@ VOLATILE_KEYS = frozenset(
         "epss", "probability", "score", "count", "counts", "total", "rank", "is_carried", "is_stale",
         "task", "tasks", "task_id", "task_arn", "task_arns", "container_instance", "container_instance_arn",
         "instance", "instances", "instance_id", "instance_ids",
-        "interface", "interfaces", "network_interface", "network_interfaces", "network_interface_id", "network_interface_ids", "eni",
+        "interface", "interfaces", "network_interface", "network_interfaces", "network_interface_id",
+        "network_interface_ids", "eni",
         "address", "addresses", "ip", "public_ip", "public_ips", "private_ip", "ipv6_address", "ipv6_addresses",
     }
 )  # fmt: skip
 VOLATILE_SUFFIXES = ("_count", "_counts", "_date", "_at", "_days", "_epss", "_probability", "_score")
 
-# The same by value, whatever the key: interfaces, instances, tasks and container instances come and go with every deployment.
+# The same by value, whatever the key: interfaces, instances, tasks and container instances come and go with every
+# deployment.
 _VOLATILE_VALUE = re.compile(r"eni-[0-9a-f]+|m?i-[0-9a-f]+|arn:[\w-]+:ecs:[\w-]*:\d*:(task|container-instance)/.+")
 
 # Their evidence lists whichever vulnerabilities are likeliest tonight; `durable_vulnerability_ids` stands for it.
@@ -34,7 +38,9 @@ _BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
 
 
 def durable(evidence: Any) -> Any:
-    """Evidence (decoded JSON) without what drifts; lists sorted and without duplicates, so that two tasks alike count as one."""
+    """Evidence (decoded JSON) without what drifts; lists sorted and without duplicates, so that two tasks alike count
+    as one.
+    """
     if isinstance(evidence, Mapping):
         kept = {
             key: durable(value)

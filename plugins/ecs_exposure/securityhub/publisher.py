@@ -1,95 +1,70 @@
-"""What to tell Security Hub tonight (`plan`), and telling it (`publish`): one account and Region at a time, only what changed.
+"""Telling Security Hub: `publish` sends the planned actions of one account and Region, `check` judges what came of
+all of them.
 
-The ledger is the result table `publication`, folded by `publications_fold`. A finding is created once and updated for ever after: its
-Id is stable, CreatedAt and FirstObservedAt are those first sent, UpdatedAt strictly increases. Re-sending after a crash is therefore
-harmless. Sources: Security Hub API reference (BatchImportFindings), its partner guide (100 findings and 6 MB a batch), user guide
-(deletion 90 days after the last update, 30 days when archived).
+Nothing is sent twice as two findings: an Id is stable, so re-sending after a crash updates. Limits: Security Hub
+partner guide (100 findings, 240 KB each, 6 MB a batch). The request rate is the client's own budget; throttled
+requests are retried by botocore, findings refused one by one for a passing reason here.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_base, wait_exponential_jitter
+from botocore.exceptions import ClientError
+from tenacity import Retrying, retry_if_result, stop_after_attempt
+from tenacity.wait import wait_base, wait_random_exponential
 
 from ecs_exposure.aws import AWS_ERRORS, IncompleteAnswer, classify
-from ecs_exposure.securityhub.asff import MAX_FINDING_BYTES, closing_document, timestamp, wire_bytes
+from ecs_exposure.securityhub.asff import timestamp, wire_bytes
+from ecs_exposure.securityhub.ledger import Action, PublishError, absent, completely_seen, plan, publications_fold
 from ecs_exposure.securityhub.text import cut
 
-Target = tuple[str, str]
-"""(account_id, region)."""
-Reason = Literal["new", "changed", "heartbeat", "archived", "reopened", "unchanged"]
+__all__ = [
+    "Action", "Outcome", "PublishError", "absent", "check", "completely_seen", "plan", "publications_fold", "publish",
+]  # fmt: skip
+
+Status = Literal["sent", "failed", "denied", "not_enabled", "dry_run"]
 
 MAX_BATCH = 100
 MAX_BATCH_BYTES = 6_000_000
 ATTEMPTS = 3
-_ENVELOPE_BYTES = 1_000
-_TICK = timedelta(milliseconds=1)
 
-# Per-finding codes after which the same finding may well be accepted: the answer blames the service, not the finding.
-_TRANSIENT = frozenset(
+_BATCH_ENVELOPE_BYTES = 1_000
+_MAX_MESSAGE = 500  # schemas/results.py: publication.error_message
+_TICK = timedelta(milliseconds=1)  # Security Hub keeps milliseconds
+_INCOMPLETE = "IncompleteAnswer"
+
+# Codes that blame the service or the moment, not the finding: the same finding may be accepted a little later.
+_PASSING = frozenset(
     {
         "ConcurrentUpdateError", "InternalException", "InternalFailure", "InternalServerError", "LimitExceeded",
-        "LimitExceededException", "ServiceUnavailable", "ServiceUnavailableException", "Throttling", "ThrottlingException",
-        "TooManyRequestsException", "IncompleteAnswer",
+        "LimitExceededException", "ServiceUnavailable", "ServiceUnavailableException", "Throttling",
+        "ThrottlingException", "TooManyRequestsException", _INCOMPLETE,
     }
 )  # fmt: skip
-_NOT_ENABLED = frozenset({"InvalidAccess", "InvalidAccessException"})
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException"})
-# Failed with one of these, a finding is certainly not stored; after any other failure it may be.
-_REFUSED = frozenset({"InvalidInput", "InvalidInputException", "FindingSizeExceeded"})
-
-
-class PublishError(RuntimeError):
-    """Publishing must not go on, or did not do what it was there for; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Action:
-    """One finding to send, or (reason `unchanged`) to leave alone. `document` is the finding as JSON without UpdatedAt.
-
-    `created_at` and `updated_at` are those of the ledger: NULL for a finding never sent.
-    """
-
-    account_id: str
-    region: str
-    resource_id: str
-    finding_id: str
-    content_hash: str
-    severity: str | None
-    reason: Reason
-    snapshot_date: date
-    document: str
-    created_at: datetime | None
-    updated_at: datetime | None
-
-    @property
-    def target(self) -> Target:
-        return self.account_id, self.region
-
-    @property
-    def record_state(self) -> Literal["ACTIVE", "ARCHIVED"]:
-        return "ARCHIVED" if self.reason == "archived" else "ACTIVE"
-
-    @property
-    def is_sent(self) -> bool:
-        return self.reason != "unchanged"
+_STATUS_OF_CODE: dict[str, Status] = {
+    "InvalidAccess": "not_enabled",
+    "InvalidAccessException": "not_enabled",
+    "AccessDenied": "denied",
+    "AccessDeniedException": "denied",
+}
 
 
 @dataclass
 class Outcome:
-    """What came of one account and Region. `archived` and `heartbeat` are among `sent`; `rows` go into `publication`.
+    """What came of one account and Region. Findings are counted by their last attempt; `rows` (`publication`) hold
+    every attempt.
 
-    Findings are counted by their last attempt; `rows` holds every attempt.
+    `archived` and `heartbeat` are among `sent`.
     """
 
-    account_id: str
-    region: str
+    account_id: str = ""
+    region: str = ""
     sent: int = 0
     failed: int = 0
     denied: int = 0
@@ -102,139 +77,258 @@ class Outcome:
 
     @property
     def to_send(self) -> int:
-        """Findings there was something to send of, outside a dry run."""
+        """Findings that there was reason to send, outside a dry run."""
         return self.sent + self.failed + self.denied + self.not_enabled
 
 
-# --- the ledger -----------------------------------------------------------------------------------------------------
-
-
-def publications_fold(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The ledger: per finding_id one `publication` row that says what Security Hub holds, from the rows of all attempts.
-
-    It is the last row sent (record_state, content_hash, severity, published_at), with `created_at` of the first attempt, the highest
-    `updated_at` and `snapshot_date` ever tried, and `status`, `reason` and error of the last attempt. A finding never sent appears
-    only if an attempt failed in a way that may have reached Security Hub; dry runs never count.
-    """
-    ledger: dict[str, dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda item: (item["published_at"], item["updated_at"])):
-        if row["status"] == "dry_run":
-            continue
-        known = ledger.get(row["finding_id"])
-        if known is None:
-            ledger[row["finding_id"]] = {**row, "was_sent": row["status"] == "sent", "maybe_stored": _maybe_stored(row)}
-            continue
-        merged = {**known, **{key: row[key] for key in ("status", "reason", "error_code", "error_message")}}
-        if row["status"] == "sent" or not known["was_sent"]:
-            merged |= {key: row[key] for key in ("record_state", "content_hash", "severity", "published_at")}
-        merged["was_sent"] = known["was_sent"] or row["status"] == "sent"
-        merged["maybe_stored"] = known["maybe_stored"] or _maybe_stored(row)
-        merged["created_at"] = min(known["created_at"], row["created_at"])
-        merged["updated_at"] = max(known["updated_at"], row["updated_at"])
-        merged["snapshot_date"] = max(known["snapshot_date"], row["snapshot_date"])
-        ledger[row["finding_id"]] = merged
-    return ledger
-
-
-def _maybe_stored(row: Mapping[str, Any]) -> bool:
-    return row["status"] == "sent" or (row["status"] == "failed" and row["error_code"] not in _REFUSED)
-
-
-def completely_seen(coverage: Iterable[Mapping[str, Any]]) -> set[Target]:
-    """The (account, Region) in which every dataset was seen today, the account's `global` ones included, from `coverage` rows.
-
-    `not_enabled` counts as seen: what was never switched on showed nothing that could now be missing, and what was switched off is
-    carried over by the assessment and so is not missing from its findings.
-    """
-    good: dict[Target, bool] = {}
-    for row in coverage:
-        target = (row["account_id"], row["region"])
-        good[target] = good.get(target, True) and row["status"] in ("ok", "not_enabled")
-        if row["dataset"] == "service" and row["status"] != "ok":
-            good[target] = False
-    return {
-        (account, region) for (account, region), seen in good.items() if seen and region != "global" and good.get((account, "global"), False)
-    }
-
-
-# --- the plan -------------------------------------------------------------------------------------------------------
-
-
-def plan(
-    findings: Iterable[Mapping[str, Any]],
-    ledger: Mapping[str, Mapping[str, Any]],
-    complete: Collection[Target],
-    previous: Mapping[str, str],
+def publish(
+    client_for: Callable[[str, str], Any],
+    actions: Sequence[Action],
     *,
-    snapshot_date: date,
-    heartbeat_days: int,
-    now: datetime,
-) -> list[Action]:
-    """One action per finding of today and per finding to archive, in the order of account, Region and finding_id. Pure.
+    mode: Literal["dry-run", "on"],
+    now: Callable[[], datetime],
+    wait: wait_base | None = None,
+) -> Outcome:
+    """Send the actions of one account and Region; a dry run only writes down what would be sent.
 
-    findings: rows of the result table `finding`, *all* of every target named in `complete`.
-    ledger: `publications_fold` of those targets.
-    complete: the targets among them that were completely seen (`completely_seen`); only there an absent finding is archived.
-    previous: the last document of findings that are absent today, by finding_id; without one a short closing document is sent.
+    client_for(account_id, region) gives the boto3 client of Security Hub in that account. `wait` is the pause between
+    the attempts of findings refused for a passing reason (a few seconds unless told).
 
-    Raises PublishError for a day older than the last one published.
+    AWS's refusals are never raised: they are rows of the outcome, so that every attempt is recorded whatever happens
+    to the others. Give all outcomes to `check` once their rows are stored. Raises ValueError for actions of more than
+    one account or Region.
     """
-    latest = max((row["snapshot_date"] for row in ledger.values()), default=snapshot_date)
-    if latest > snapshot_date:
+    targets = {action.target for action in actions}
+    if len(targets) > 1:
+        raise ValueError(f"publish sends for one account and Region at a time, got {sorted(targets)}")
+    account_id, region = next(iter(targets), ("", ""))
+    outcome = Outcome(account_id, region, unchanged=sum(action.reason == "unchanged" for action in actions))
+    letters = [_Letter(action) for action in actions if action.reason != "unchanged"]
+    sender = _Sender(client_for, outcome, now, wait or wait_random_exponential(multiplier=0.5, max=8))
+    if mode == "dry-run":
+        sender.record(letters, "dry_run")
+        sender.count(letters)
+        return outcome
+    for batch in _batches(letters):
+        sender.deliver(batch)
+    return outcome
+
+
+def check(outcomes: Iterable[Outcome], *, is_whole_organization: bool = True) -> list[str]:
+    """One line per reason for which findings did not arrive, the most frequent first; empty when all did.
+
+    Raises PublishError when there was something to send and nothing was sent, and when an answer did not account for
+    the findings sent. Of a part of the organisation (`is_whole_organization=False`) being denied or without a hub
+    throughout is a finding about that part, recorded in its rows, and no error.
+    """
+    outcomes = list(outcomes)
+    lost: Counter[tuple[str, str, str, str]] = Counter()
+    unaccounted = []
+    for outcome in outcomes:
+        last = {row["finding_id"]: row for row in outcome.rows}
+        for row in last.values():
+            if row["status"] in ("failed", "denied", "not_enabled"):
+                lost[outcome.account_id, outcome.region, row["status"], row["error_message"] or row["error_code"]] += 1
+            if row["error_code"] == _INCOMPLETE:
+                unaccounted.append(f"{row['account_id']} {row['region']}")
+    lines = [
+        f"{account_id} {region}: {count} finding(s) {status}: {message}"
+        for (account_id, region, status, message), count in lost.most_common()
+    ]
+    if unaccounted:
         raise PublishError(
-            f"{snapshot_date} is older than {latest}, which was already published: Security Hub would go back in time. "
-            "Publish the latest day; past days are reassessed, never published"
+            f"Security Hub's answer did not account for {len(unaccounted)} finding(s) in "
+            f"{', '.join(sorted(set(unaccounted)))}: they count as not sent; run publish again"
         )
-    actions = []
-    present = set()
-    for finding in findings:
-        present.add(finding["finding_id"])
-        known = ledger.get(finding["finding_id"])
-        reason = _reason(finding, known, snapshot_date, heartbeat_days, now)
-        actions.append(_action(finding, known, reason, snapshot_date, finding["document"] if reason != "unchanged" else ""))
-    for identity, known in ledger.items():
-        if identity in present or (known["account_id"], known["region"]) not in complete:
-            continue
-        is_pending = known["record_state"] == "ARCHIVED" and known["status"] != "sent"
-        if known["maybe_stored"] and (known["record_state"] == "ACTIVE" or is_pending):
-            document = previous.get(identity) or closing_document(known)
-            actions.append(_action(known, known, "archived", snapshot_date, document))
-    return sorted(actions, key=lambda action: (action.account_id, action.region, action.finding_id))
+    to_send = sum(outcome.to_send for outcome in outcomes)
+    failed = sum(outcome.failed for outcome in outcomes)
+    if to_send and not any(outcome.sent for outcome in outcomes) and (is_whole_organization or failed):
+        shown = "\n  ".join(lines[:10])
+        raise PublishError(f"{to_send} finding(s) to send and none was sent to Security Hub:\n  {shown}")
+    return lines
 
 
-def absent(finding_ids: Collection[str], ledger: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Ids that Security Hub may hold as ACTIVE and that are not among today's: what `plan` wants the last documents of."""
-    return sorted(identity for identity, row in ledger.items() if row["maybe_stored"] and identity not in finding_ids)
+# --- sending --------------------------------------------------------------------------------------------------------
 
 
-def _reason(
-    finding: Mapping[str, Any], known: Mapping[str, Any] | None, today: date, heartbeat_days: int, now: datetime
-) -> Reason:
-    if known is None or not known["maybe_stored"]:
-        return "new"
-    if known["record_state"] == "ARCHIVED":
-        return "reopened"
-    if known["content_hash"] != finding["content_hash"]:
-        return "changed"
-    if known["status"] != "sent":  # failed, denied or without a hub since: what it holds is not certain
-        return known["reason"] if known["reason"] in ("new", "changed", "heartbeat", "reopened") else "changed"
-    del today
-    return "heartbeat" if now - known["published_at"] >= timedelta(days=heartbeat_days) else "unchanged"
+class _Letter:
+    """A finding on its way: the document made ready, and when it was last tried."""
+
+    def __init__(self, action: Action) -> None:
+        self.action = action
+        self.finding: dict[str, Any] = json.loads(action.document)
+        self.finding["RecordState"] = action.record_state
+        if action.created_at is not None:
+            # What was first said of when it began stays said, even if the lake was lost since.
+            self.finding["CreatedAt"] = self.finding["FirstObservedAt"] = timestamp(action.created_at)
+        self.created_at = datetime.fromisoformat(self.finding["CreatedAt"])
+        self.updated_at = action.updated_at
+        self.status: Status = "failed"
+
+    def stamp(self, moment: datetime) -> None:
+        """UpdatedAt strictly newer than any tried before: Security Hub silently ignores an update that is not."""
+        self.updated_at = moment if self.updated_at is None else max(moment, self.updated_at + _TICK)
+        self.finding["UpdatedAt"] = timestamp(self.updated_at)
 
 
-def _action(
-    row: Mapping[str, Any], known: Mapping[str, Any] | None, reason: Reason, snapshot_date: date, document: str
-) -> Action:
-    return Action(
-        account_id=row["account_id"],
-        region=row["region"],
-        resource_id=row["resource_id"],
-        finding_id=row["finding_id"],
-        content_hash=row["content_hash"],
-        severity=row["severity"],
-        reason=reason,
-        snapshot_date=snapshot_date,
-        document=document,
-        created_at=known["created_at"] if known else None,
-        updated_at=known["updated_at"] if known else None,
-    )
+def _batches(letters: Iterable[_Letter]) -> Iterator[list[_Letter]]:
+    batch: list[_Letter] = []
+    room = MAX_BATCH_BYTES - _BATCH_ENVELOPE_BYTES
+    for letter in letters:
+        size = wire_bytes(letter.finding) + 100  # UpdatedAt is stamped later
+        if batch and (len(batch) == MAX_BATCH or size > room):
+            yield batch
+            batch, room = [], MAX_BATCH_BYTES - _BATCH_ENVELOPE_BYTES
+        batch.append(letter)
+        room -= size
+    if batch:
+        yield batch
+
+
+class _Sender:
+    def __init__(
+        self, client_for: Callable[[str, str], Any], outcome: Outcome, now: Callable[[], datetime], wait: wait_base
+    ) -> None:
+        self._client_for = client_for
+        self._outcome = outcome
+        self._now = now
+        self._wait = wait
+        self._last = datetime.min.replace(tzinfo=UTC)
+        self._closed: tuple[Status, str, str] | None = None
+
+    def deliver(self, batch: list[_Letter]) -> None:
+        """Send one batch, the findings refused for a passing reason up to ATTEMPTS times, and count what came of
+        each.
+        """
+        pending = batch
+
+        def attempt() -> bool:
+            nonlocal pending
+            pending = self._attempt(pending)
+            return bool(pending)
+
+        # After the last attempt the findings still pending stay as recorded: failed.
+        Retrying(
+            retry=retry_if_result(bool),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=self._wait,
+            retry_error_callback=lambda _: None,
+        )(attempt)
+        self.count(batch)
+
+    def _attempt(self, letters: list[_Letter]) -> list[_Letter]:
+        """Send once, record a row for each finding; the findings worth another attempt."""
+        if (
+            self._closed is not None
+        ):  # the account or hub refuses as such: asking again for the next hundred changes nothing
+            self.record(letters, *self._closed)
+            return []
+        moment = self._moment()
+        for letter in letters:
+            letter.stamp(moment)
+        account_id, region = letters[0].action.target
+        try:
+            client = self._client_for(account_id, region)
+            refused = _refusals(client.batch_import_findings(Findings=[letter.finding for letter in letters]), letters)
+        except AWS_ERRORS as error:
+            status, message = classify(error)
+            code = _INCOMPLETE if isinstance(error, IncompleteAnswer) else _code(error)
+            self._refuse_all(letters, "denied" if status == "excluded" else status, code, message, moment)
+            return letters if code == _INCOMPLETE else []
+        again = []
+        for letter in letters:
+            code, message = refused.get(letter.action.finding_id, ("", ""))
+            if not code:
+                self._write(letter, "sent", None, None, moment)
+                continue
+            self._write(letter, _STATUS_OF_CODE.get(code, "failed"), code, message, moment)
+            if code in _PASSING:
+                again.append(letter)
+        if all(letter.status == "not_enabled" for letter in letters):
+            code, message = refused[letters[0].action.finding_id]
+            self._closed = ("not_enabled", code, message)
+        return again
+
+    def _refuse_all(self, letters: list[_Letter], status: Status, code: str, message: str, moment: datetime) -> None:
+        if status in ("denied", "not_enabled"):
+            self._closed = (status, code, message)
+        for letter in letters:
+            self._write(letter, status, code, message, moment)
+
+    def record(
+        self, letters: Iterable[_Letter], status: Status, code: str | None = None, message: str | None = None
+    ) -> None:
+        """Write a row for each finding without sending it."""
+        moment = self._moment()
+        for letter in letters:
+            letter.stamp(moment)
+            self._write(letter, status, code, message, moment)
+
+    def count(self, letters: Iterable[_Letter]) -> None:
+        """Add each finding to the outcome by its last attempt."""
+        outcome = self._outcome
+        for letter in letters:
+            setattr(outcome, letter.status, getattr(outcome, letter.status) + 1)
+            if letter.status == "sent":
+                outcome.archived += letter.action.reason == "archived"
+                outcome.heartbeat += letter.action.reason == "heartbeat"
+
+    def _write(self, letter: _Letter, status: Status, code: str | None, message: str | None, moment: datetime) -> None:
+        letter.status = status
+        action = letter.action
+        self._outcome.rows.append(
+            {
+                "snapshot_date": action.snapshot_date,
+                "account_id": action.account_id,
+                "region": action.region,
+                "resource_id": action.resource_id,
+                "finding_id": action.finding_id,
+                "content_hash": action.content_hash,
+                "severity": action.severity,
+                "record_state": action.record_state,
+                "status": status,
+                "reason": action.reason,
+                "error_code": code,
+                "error_message": cut(message, _MAX_MESSAGE) if message else None,
+                "created_at": letter.created_at,
+                "updated_at": letter.updated_at,
+                "published_at": moment,
+            }
+        )
+
+    def _moment(self) -> datetime:
+        """Now in whole milliseconds, later than the moment before, so that no two attempts of a finding share their
+        key.
+        """
+        moment = self._now().astimezone(UTC)
+        moment = moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+        self._last = max(moment, self._last + _TICK)
+        return self._last
+
+
+def _refusals(answer: dict[str, Any], letters: Sequence[_Letter]) -> dict[str, tuple[str, str]]:
+    """finding_id → (code, message) of the findings that were not accepted.
+
+    Raises IncompleteAnswer unless the answer accounts for every finding sent: an answer cut short is not success.
+    """
+    succeeded, failed = answer.get("SuccessCount"), answer.get("FailedCount")
+    details = answer.get("FailedFindings") or []
+    if succeeded is None or failed is None or succeeded + failed != len(letters) or len(details) != failed:
+        raise IncompleteAnswer(
+            f"BatchImportFindings of {len(letters)} finding(s): SuccessCount {succeeded}, FailedCount {failed}, "
+            f"{len(details)} failure(s) detailed"
+        )
+    refused = {
+        item.get("Id", ""): (item.get("ErrorCode") or "Unknown", item.get("ErrorMessage") or "") for item in details
+    }
+    if len(refused) != failed or not refused.keys() <= {letter.action.finding_id for letter in letters}:
+        raise IncompleteAnswer(
+            f"BatchImportFindings names {len(refused)} failed finding(s) of ours, FailedCount is {failed}"
+        )
+    return refused
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "Unknown"))
+    return type(error).__name__

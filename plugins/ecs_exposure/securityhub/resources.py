@@ -1,6 +1,7 @@
 """The AWS resources and the vulnerabilities that a finding names, in ASFF's shapes, from a row of `findings.finding`.
 
-AWS states no maximum for texts and lists inside Resources and Vulnerabilities: the bounds here are ours, for the 240 KB of a finding.
+AWS states no maximum for texts and lists inside Resources and Vulnerabilities: the bounds here are ours, for the 240
+KB of a finding.
 """
 
 from __future__ import annotations
@@ -19,9 +20,14 @@ MAX_ID = 512
 _MAX_DETAIL = 1024
 _MAX_LIST = 16
 
+Named = tuple[str, str, dict[str, Any]]
+"""(id, ASFF type, details) of a resource."""
 
-def resources(row: Mapping[str, Any], partition: str) -> Iterator[dict[str, Any]]:
-    """The service first (Security Hub's primary resource), then definitions, roles, images and groups in turn, so none crowds the others out."""
+
+def resources(row: Mapping[str, Any], named: Iterable[Named], partition: str) -> Iterator[dict[str, Any]]:
+    """The service first (Security Hub's primary resource), then definitions, roles, images and groups in turn, so
+    none crowds the others out.
+    """
     common = {"Partition": partition, "Region": row["region"]}
     tags = json.loads(row["tags"] or "{}")
     service: dict[str, Any] = {
@@ -31,17 +37,17 @@ def resources(row: Mapping[str, Any], partition: str) -> Iterator[dict[str, Any]
         "ResourceRole": "Target",
         "Details": {"AwsEcsService": _service(row)},
     }
-    allowed = {key: value for key, value in sorted(tags.items()) if not key.lower().startswith("aws:")}
+    allowed = {key: value for key, value in sorted(tags.items()) if not clean(key).lower().startswith("aws:")}
     if pairs := fields(allowed, most=50, key_limit=128, value_limit=256):
         service["Tags"] = pairs
     yield service
-    for identity, kind, details in identified(row, partition):
+    for identity, kind, details in named:
         yield {"Type": kind, "Id": identity, **common, **({"Details": {kind: details}} if details else {})}
 
 
-def identified(row: Mapping[str, Any], partition: str = "aws") -> list[tuple[str, str, dict[str, Any]]]:
-    """(id, ASFF type, details) of every resource but the service, kinds interleaved, each id once."""
-    kinds: tuple[Iterable[tuple[str, str, dict[str, Any]]], ...] = (
+def identified(row: Mapping[str, Any], partition: str) -> list[Named]:
+    """Every resource but the service, kinds interleaved, each id once."""
+    kinds: tuple[Iterable[Named], ...] = (
         (
             (definition["arn"], "AwsEcsTaskDefinition", _definition(definition))
             for definition in row["task_definitions"]
@@ -50,7 +56,7 @@ def identified(row: Mapping[str, Any], partition: str = "aws") -> list[tuple[str
         (_image(image, partition) for image in row["images"]),
         (_security_group(group, row["region"], partition) for group in row["security_groups"]),
     )
-    unique: dict[str, tuple[str, str, dict[str, Any]]] = {}
+    unique: dict[str, Named] = {}
     for item in chain.from_iterable(zip_longest(*kinds)):
         if item is not None and (identity := _reference(item[0])):
             unique.setdefault(identity, (identity, item[1], item[2]))
@@ -61,7 +67,7 @@ def _service(row: Mapping[str, Any]) -> dict[str, Any]:
     service = row["service"] or {}
     network = _present(
         {
-            "AssignPublicIp": {True: "ENABLED", False: "DISABLED"}.get(service.get("assign_public_ip")),  # type: ignore[arg-type]
+            "AssignPublicIp": _either(service.get("assign_public_ip"), "ENABLED", "DISABLED"),
             "SecurityGroups": _texts(service.get("security_group_ids")),
             "Subnets": _texts(service.get("subnet_ids")),
         }
@@ -106,7 +112,7 @@ def _definition(definition: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
-def _image(image: Mapping[str, Any], partition: str) -> tuple[str, str, dict[str, Any]]:
+def _image(image: Mapping[str, Any], partition: str) -> Named:
     account, region, name, digest = (
         image[key] for key in ("registry_account", "registry_region", "repository_name", "image_digest")
     )
@@ -116,7 +122,7 @@ def _image(image: Mapping[str, Any], partition: str) -> tuple[str, str, dict[str
     return image["image"], "Container", _present({"ImageName": image["image"], "ImageId": digest})
 
 
-def _security_group(group: Mapping[str, Any], region: str, partition: str) -> tuple[str, str, dict[str, Any]]:
+def _security_group(group: Mapping[str, Any], region: str, partition: str) -> Named:
     details = _present(
         {
             "GroupName": group["group_name"],
@@ -133,7 +139,9 @@ def _security_group(group: Mapping[str, Any], region: str, partition: str) -> tu
 
 
 def vulnerabilities(row: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The worst vulnerabilities of the service's images, the likeliest first, at most ten; the total is a product field."""
+    """The worst vulnerabilities of the service's images, the likeliest first, at most ten; the total is a product
+    field.
+    """
     return [_vulnerability(item) for item in row["vulnerabilities"][:MAX_VULNERABILITIES]]
 
 
@@ -161,7 +169,7 @@ def _vulnerability(item: Mapping[str, Any]) -> dict[str, Any]:
                 "VulnerablePackages": [package for package in packages if package],
                 "Cvss": [cvss] if cvss else None,
                 "EpssScore": item["epss"],
-                "ExploitAvailable": {True: "YES", False: "NO"}.get(item["exploit_available"]),  # type: ignore[arg-type]
+                "ExploitAvailable": _either(item["exploit_available"], "YES", "NO"),
                 "FixAvailable": None
                 if not has_fix
                 else "PARTIAL"
@@ -172,6 +180,10 @@ def _vulnerability(item: Mapping[str, Any]) -> dict[str, Any]:
             }
         ),
     }
+
+
+def _either(value: bool | None, yes: str, no: str) -> str | None:
+    return None if value is None else yes if value else no
 
 
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:

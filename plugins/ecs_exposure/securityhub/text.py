@@ -1,7 +1,8 @@
-"""Words that come from outside (names, tags, descriptions), made fit for a finding: clean, bounded, the same bytes every time.
+"""Words that come from outside (names, tags, descriptions), made fit for a finding: clean, bounded, the same bytes
+every time.
 
-Lengths are counted in UTF-16 code units: AWS documents "characters" and does not say whether one outside the basic plane counts
-once or twice, so the stricter reading is kept.
+Lengths are counted in UTF-16 code units: AWS documents "characters" and does not say whether one outside the basic
+plane counts once or twice, so the stricter reading is kept.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Mapping
 
 ELLIPSIS = "…"
 
-# Explicit ranges instead of unicodedata's categories, which differ between Python versions: equal input must stay equal bytes.
+# Explicit ranges instead of unicodedata's categories, which differ between Python versions: equal input must stay
+# equal bytes.
 _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"  # control characters that are not white space
-    r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width and writing direction: they disguise names
+    r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width and writing direction
     r"\ud800-\udfff"  # lone surrogates cannot be encoded
     r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff]"  # noncharacters and tags
 )
@@ -26,16 +28,20 @@ _END_OF_PLANE = re.compile(
 def clean(value: object) -> str:
     """The value as one line of visible text: white space folded to single spaces, everything invisible removed."""
     text = " ".join(str(value).split())
+    if text.isascii() and text.isprintable():  # nearly every text there is
+        return text
     return " ".join(_END_OF_PLANE.sub("", _INVISIBLE.sub("", text)).split())
 
 
 def length(text: str) -> int:
     """UTF-16 code units of a text without lone surrogates."""
-    return len(text) + sum(1 for character in text if character > "\uffff")
+    return len(text) if text.isascii() else len(text) + sum(1 for character in text if character > "\uffff")
 
 
 def cut(value: object, limit: int) -> str:
-    """Clean text of at most `limit` UTF-16 code units, cut at a word with an ellipsis where that keeps at least half of it."""
+    """Clean text of at most `limit` UTF-16 code units, cut at a word with an ellipsis where that keeps at least half
+    of it.
+    """
     text = clean(value)
     if length(text) <= limit:
         return text
@@ -46,7 +52,8 @@ def cut(value: object, limit: int) -> str:
 
 
 def fields(values: Mapping[str, object], *, most: int, key_limit: int, value_limit: int) -> dict[str, str]:
-    """A map of at most `most` clean pairs in the given order; what is NULL or blank is left out (AWS refuses blank strings).
+    """A map of at most `most` clean pairs in the given order; what is NULL or blank is left out (AWS refuses blank
+    strings).
 
     Two keys that become equal by cutting keep the first value.
     """

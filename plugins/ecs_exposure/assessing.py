@@ -1,0 +1,133 @@
+"""Assessing: build `sql/` over a day's snapshot and make the results visible."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+
+import duckdb
+import pyarrow as pa
+
+from ecs_exposure import models
+from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
+from ecs_exposure.lake import Lake, LakeError
+from ecs_exposure.schemas import Table
+from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.securityhub.asff import finding_rows
+from ecs_exposure.settings import Settings
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how much of it is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class AssessSummary:
+    """What one assessed day holds: services by severity, changes by kind, seconds by model."""
+
+    snapshot_date: date
+    rules_version: str
+    exposures: dict[str, int]
+    changes: dict[str, int]
+    seconds: dict[str, float]
+
+
+def assess(
+    settings: Settings, lake: Lake, day: date, *, progress: Progress | None = None, observe: models.Observer | None = None
+) -> AssessSummary:
+    """Build `sql/` for one gated day and make its results visible.
+
+    When the rules changed since the previous assessed day, that day's snapshot is first assessed in memory with today's rules, so that
+    `change.cause` can tell the estate's changes from our own. Raises LakeError for a day without a snapshot, ModelError for a wrong model.
+    """
+    version = rules_version(settings)
+    seconds: dict[str, float] = {}
+    total = len(models.load(settings.sql))
+
+    def note(name: str, took: float) -> None:
+        seconds[name] = took
+        if progress:
+            progress("assess", len(seconds), total)
+        if observe:
+            observe(name, took)
+
+    with _database(settings, lake, day, version) as connection:
+        made = models.build(connection, settings.sql, observe=note)
+        exposures = dict(connection.execute("select severity, count(*) from exposures.exposure group by all order by all").fetchall())
+        changes = dict(connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall())
+        lake.commit_day(day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made))
+    return AssessSummary(day, version, exposures, changes, seconds)
+
+
+def rules_version(settings: Settings) -> str:
+    return models.rules_version(settings.sql, EXTRACTOR_VERSION)
+
+
+def reassess(settings: Settings, lake: Lake, since: date, until: date | None = None, *, progress: Progress | None = None) -> list[AssessSummary]:
+    """Rebuild results from the stored snapshots with today's rules, from `since` forward: each day's changes and dates rest on the day before.
+
+    Never publishes. Raises LakeError when a day in between no longer has its snapshot (see retention in docs/operate.md).
+    """
+    stored = set(lake.snapshot_days())
+    days = [item for item in lake.days() if item >= since and (until is None or item <= until)]
+    if missing := [str(item) for item in days if item not in stored]:
+        raise LakeError(f"no snapshot is kept of {', '.join(missing[:5])}: only days with one can be assessed again")
+    summaries = []
+    for number, item in enumerate(days):
+        summaries.append(assess(settings, lake, item))
+        if progress:
+            progress("reassess", number + 1, len(days))
+    return summaries
+
+
+@contextmanager
+def _database(settings: Settings, lake: Lake, day: date, version: str, *, is_rebase: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with everything the models read for one day; `rebased.exposure` is the previous day under today's rules."""
+    if day not in lake.snapshot_days():
+        raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
+    previous_day = lake.previous_day(day)
+    previous_version = lake.day(previous_day).rules_version if previous_day else None
+    with models.connect() as connection:
+        lake.attach_snapshot(connection, day, "snapshot")
+        lake.attach_results(connection, previous_day, "previous")
+        models.attach_reference(connection, settings.sql)
+        models.attach_day(
+            connection,
+            models.RunDay(day, previous_day, version, previous_version, settings.owner_tag),
+        )
+        models.create_empty(connection, "rebased", {"exposure": RESULTS["exposure"]})
+        if previous_day and previous_version != version and not is_rebase and previous_day in lake.snapshot_days():
+            log.info("rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day)
+            with _database(settings, lake, previous_day, version, is_rebase=True) as rebased:
+                models.build(rebased, settings.sql)
+                rows = rebased.execute("select * from exposures.exposure").to_arrow_table()
+            connection.register("rebased_exposure", rows)
+            connection.execute("insert into rebased.exposure by name select * from rebased_exposure")
+        else:
+            connection.execute("insert into rebased.exposure by name select * from previous.exposure")
+        yield connection
+
+
+def _result_tables(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, made: Iterable[str]
+) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
+    for name in made:
+        declared = RESULTS[name.partition(".")[2]]
+        order = ", ".join(f'"{column}"' for column in declared.key)
+        reader = connection.execute(f"select * from {name} order by {order}").to_arrow_reader(50_000)
+        yield declared.name, _cast(reader, declared)
+    coverage = connection.execute("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
+    yield "coverage", coverage.cast(RESULTS["coverage"].schema)
+    finding = RESULTS["finding"]
+    yield "finding", finding.to_arrow({"snapshot_date": day, **row} for row in finding_rows(connection, settings))
+
+
+def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:
+    return pa.RecordBatchReader.from_batches(declared.schema, (batch.cast(declared.schema) for batch in reader))
+
+

@@ -1,0 +1,445 @@
+"""The command line. Slow libraries are imported inside the commands, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecs_exposure.options import (
+    SINCE_HELP,
+    By,
+    DayOption,
+    FormatOption,
+    LakeOption,
+    Mode,
+    Page,
+    PageOption,
+    Severity,
+    VerboseOption,
+)
+from ecs_exposure.output import Format, clean, print_json, print_rows
+from ecs_exposure.settings import Settings, load, parse_date
+from ecs_exposure.terminal import FOUND, clear_errors, log_to_stderr, progress_bars, say
+
+if TYPE_CHECKING:
+    from ecs_exposure.lake import Lake
+
+HELP = """Organisation-wide exposure scanning for Amazon ECS.
+
+Settings come from the environment (ECS_EXPOSURE_*, see .env.example); options on the command line win.
+
+Exit codes: 0 it worked · 1 something failed · 2 the command or a setting is wrong · 3 there is no data to answer from ·
+4 `show --fail-on` found an open exposure at or above that severity.
+"""
+
+app = typer.Typer(
+    name="ecs-exposure", help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+
+
+# Scanning
+
+
+@app.command()
+def scan(
+    day: Annotated[
+        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day of the snapshot (default: today, UTC).")
+    ] = None,
+    lake: LakeOption = None,
+    form: PageOption = Page.table,
+    verbose: VerboseOption = False,
+) -> None:
+    """Scan the organisation now, then print the summary.
+
+    Collects, checks (gate), assesses and publishes as ECS_EXPOSURE_PUBLISH says. May be run again: what was collected
+    that day is not asked for twice.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        requested = _day(day) or datetime.now(UTC).date()
+        from ecs_exposure.scan import scan as scan_organization
+        from ecs_exposure.securityhub.ledger import PublishError
+
+        log_to_stderr(verbose)
+        with _open(settings, create=True) as opened:
+            not_published: PublishError | None = None
+            with progress_bars() as progress:
+                try:
+                    scan_organization(settings, opened, requested, progress=progress)
+                except PublishError as error:  # the night is assessed: show it, then fail
+                    not_published = error
+            _print_summary(opened, requested, settings, form)
+        if not_published:
+            raise not_published
+
+
+@app.command()
+def assess(
+    day: Annotated[
+        str | None,
+        typer.Option("--date", metavar="YYYY-MM-DD", help="Day with a stored snapshot (default: the last one)."),
+    ] = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compute one stored day again with the present SQL.
+
+    Nothing is collected or published.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        requested = _day(day)
+        from ecs_exposure.assessing import assess as assess_day
+        from ecs_exposure.history import NoDataError
+
+        log_to_stderr(verbose)
+        with _open(settings) as opened, progress_bars() as progress, opened.lock():
+            stored = opened.snapshot_days()
+            if not stored:
+                raise NoDataError(f"no snapshot in the lake at {opened.location}: run `ecs-exposure scan` first")
+            assessed = assess_day(settings, opened, requested or stored[-1], progress=progress)
+        rows = [(assessed.snapshot_date, severity, services) for severity, services in assessed.exposures.items()]
+        print_rows(("snapshot_date", "severity", "services"), rows, form, sys.stdout)
+
+
+@app.command()
+def reassess(
+    since: Annotated[str, typer.Option("--since", metavar="YYYY-MM-DD", help="First day to compute again.")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Last day (default: the last assessed one).")
+    ] = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+    verbose: VerboseOption = False,
+) -> None:
+    """Compute past days again with the present SQL.
+
+    Oldest first, as each day's changes and dates rest on the day before. Never publishes.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        begin, end = parse_date(since), _day(until)
+        from ecs_exposure.assessing import reassess as reassess_days
+        from ecs_exposure.history import NoDataError
+
+        log_to_stderr(verbose)
+        with _open(settings) as opened, progress_bars() as progress, opened.lock():
+            done = reassess_days(settings, opened, begin, end, progress=progress)
+        if not done:
+            raise NoDataError(f"no day was assessed from {begin}" + (f" to {end}" if end else " on"))
+        columns = ("snapshot_date", "rules_version", "exposures", "changes")
+        rows = [
+            (item.snapshot_date, item.rules_version, sum(item.exposures.values()), sum(item.changes.values()))
+            for item in done
+        ]
+        print_rows(columns, rows, form, sys.stdout)
+
+
+@app.command()
+def publish(
+    mode: Annotated[Mode | None, typer.Option("--mode", help="Overrides ECS_EXPOSURE_PUBLISH for this run.")] = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+    verbose: VerboseOption = False,
+) -> None:
+    """Tell Security Hub what changed, up to the last assessed day.
+
+    Fixed exposures are archived. dry-run only writes down what would be sent.
+    """
+    with clear_errors():
+        settings = _settings(lake, publish=mode.value) if mode else _settings(lake)
+        from ecs_exposure.history import assessed_day
+        from ecs_exposure.scan import publish as publish_day
+        from ecs_exposure.summary import publication_counts
+
+        log_to_stderr(verbose)
+        with _open(settings) as opened:
+            last = assessed_day(opened, None)
+            with progress_bars() as progress, opened.lock():
+                publish_day(settings, opened, last, progress=progress)
+            print_rows(("outcome", "findings"), list(publication_counts(opened, last).items()), form, sys.stdout)
+
+
+@app.command()
+def retain(
+    is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, delete nothing.")] = False,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Delete what the lake has kept long enough.
+
+    docs/operate.md says how long what is kept.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        from ecs_exposure.retention import retain as delete_expired
+
+        with _open(settings) as opened, opened.lock():
+            found = delete_expired(opened, is_dry_run=is_dry_run)
+        expired = (
+            ("snapshot", found.snapshots),
+            ("image_vulnerability", found.image_vulnerabilities),
+            ("results", found.results),
+        )
+        rows = [(what, day) for what, days in expired for day in days]
+        print_rows(("would_delete" if is_dry_run else "deleted", "snapshot_date"), rows, form, sys.stdout)
+
+
+# Reading
+
+
+@app.command()
+def summary(day: DayOption = None, lake: LakeOption = None, form: PageOption = Page.table) -> None:
+    """Print one page on an assessed day.
+
+    Severities, the ten worst, the fixes that help most, changes, what Security Hub was told, and what was not seen.
+    """
+    with clear_errors():
+        from ecs_exposure.history import assessed_day
+
+        settings = _settings(lake)
+        requested = _day(day)
+        with _open(settings) as opened:
+            _print_summary(opened, assessed_day(opened, requested), settings, form)
+
+
+@app.command()
+def show(
+    severity: Annotated[
+        list[Severity] | None,
+        typer.Option("--severity", "-s", case_sensitive=False, help="Only this severity; may be repeated."),
+    ] = None,
+    account: Annotated[
+        list[str] | None, typer.Option("--account", help="Only this account (id or name); may be repeated.")
+    ] = None,
+    owner: Annotated[list[str] | None, typer.Option("--owner", help="Only this owner; may be repeated.")] = None,
+    ou: Annotated[
+        list[str] | None,
+        typer.Option("--ou", help="Only this organisational unit and those below it, e.g. /workloads."),
+    ] = None,
+    trait: Annotated[
+        list[str] | None, typer.Option("--trait", help="Only exposures with this trait; may be repeated.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all/--open", help="Informational exposures too, or only open ones (LOW or above).")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", "-n", min=1, help="Print at most so many (default: 50 in a table, else all)."),
+    ] = None,
+    fail_on: Annotated[
+        Severity | None,
+        typer.Option(
+            "--fail-on",
+            case_sensitive=False,
+            help="Exit with 4 when one that matches the filters is open at or above this.",
+        ),
+    ] = None,
+    day: DayOption = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """List the exposures of a day, worst first."""
+    with clear_errors():
+        from ecs_exposure.exposures import OPEN, Filter, exposures, not_seen, print_exposures
+        from ecs_exposure.history import assessed_day
+        from ecs_exposure.schemas.results import RESULTS, SEVERITIES, severity_rank
+
+        settings = _settings(lake)
+        requested = _day(day)
+        severities = [item.value for item in severity] if severity else list(SEVERITIES if everything else OPEN)
+        wanted = Filter(severities, account or (), owner or (), ou or (), trait or ())
+        with _open(settings) as opened:
+            chosen = assessed_day(opened, requested)
+            rows = exposures(opened, chosen, wanted)
+            blind = not_seen(opened, chosen)
+        if form is Format.table:
+            print_exposures(rows[: limit or 50], len(rows), chosen, sys.stdout)
+        else:
+            columns = RESULTS["exposure"].column_names
+            print_rows(columns, ([row[name] for name in columns] for row in rows[:limit]), form, sys.stdout)
+        if blind:
+            say(
+                f"note: not completely seen on {chosen}, so partly unknown: {', '.join(blind)} (`ecs-exposure summary`)"
+            )
+        bar = severity_rank(fail_on.value) if fail_on else -1
+        if any(severity_rank(row["severity"]) <= bar and row["severity"] in OPEN for row in rows):
+            raise typer.Exit(FOUND)
+
+
+@app.command()
+def explain(
+    service: Annotated[str, typer.Argument(help="Name or ARN of the service, or a part of the ARN that only it has.")],
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DAY", help=f"Its changes: {SINCE_HELP} (default: 90d).")
+    ] = None,
+    day: DayOption = None,
+    lake: LakeOption = None,
+    form: PageOption = Page.table,
+) -> None:
+    """Explain how one service got its severity.
+
+    Step by step, with its traits and evidence, its way from the internet, what lowers it, and its changes.
+    """
+    with clear_errors():
+        from ecs_exposure.explain import explain as explained
+        from ecs_exposure.explain import print_explanation
+        from ecs_exposure.history import assessed_day
+
+        settings = _settings(lake)
+        requested = _day(day)
+        with _open(settings) as opened:
+            chosen = assessed_day(opened, requested)
+            told = explained(opened, chosen, service, settings.sql, _day(since, chosen))
+        if form is Page.json:
+            print_json(_record(told), sys.stdout)
+        else:
+            print_explanation(told, sys.stdout)
+
+
+@app.command()
+def trends(
+    name: Annotated[str | None, typer.Argument(help="Name of the trend; without it they are listed.")] = None,
+    listed: Annotated[bool, typer.Option("--list", help="List the trends and the question each answers.")] = False,
+    since: Annotated[str | None, typer.Option("--since", metavar="DAY", help=f"{SINCE_HELP} (default: 30d).")] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Last day (default: the last assessed one).")
+    ] = None,
+    by: Annotated[By | None, typer.Option("--by", help="One line per account, organisational unit or owner.")] = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Answer a question over the assessed days."""
+    with clear_errors():
+        from ecs_exposure import history
+
+        settings = _settings(lake)
+        known = {trend.name: trend for trend in history.load_trends(settings.sql)}
+        if listed or name is None:
+            print_rows(
+                ("name", "question"), [(trend.name, trend.question) for trend in known.values()], form, sys.stdout
+            )
+            return
+        if name not in known:
+            raise history.QueryError(f"no trend is called {clean(name)!r}; there are {', '.join(known)}")
+        last = _day(until)
+        with _open(settings) as opened:
+            first = _day(since, last or history.assessed_day(opened, None))
+            begin, end = history.period(opened, first, last)
+            answer = history.run_trend(opened, known[name], begin, end, by.value if by else None)
+        if form is Format.table:
+            typer.echo(f"{known[name].question}  ({begin} to {end})\n")
+        count = print_rows(answer.columns, answer.rows, form, sys.stdout)
+        if form is Format.table and not count:
+            typer.echo("Nothing in this period.")
+
+
+@app.command()
+def sql(
+    statement: Annotated[str | None, typer.Argument(help="One SELECT; without it, -f or standard input.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", exists=True, dir_okay=False, help="File holding the statement.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DAY", help=f"{SINCE_HELP} (default: all days).")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Last day.")] = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """Ask the lake in SQL (DuckDB), read-only.
+
+    Every public table of docs/data-dictionary.md is there, over all assessed days and as `latest.<table>`:
+
+    ecs-exposure sql "select severity, count(*) from latest.exposure group by all"
+    """
+    with clear_errors():
+        from ecs_exposure.history import QueryError, assessed_day, query
+
+        if statement is not None and file is not None:
+            raise QueryError("give the statement or a file, not both")
+        if statement is None and file is None and sys.stdin.isatty():
+            raise QueryError("no statement: give it as argument, with -f FILE, or on standard input")
+        text = statement if statement is not None else file.read_text(encoding="utf-8") if file else sys.stdin.read()
+        settings = _settings(lake)
+        last = _day(until)
+        with _open(settings) as opened:
+            first = _day(since, last or assessed_day(opened, None))
+            with query(opened, text, first, last) as (columns, rows):
+                print_rows(columns, rows, form, sys.stdout)
+
+
+@app.command()
+def settings(
+    example: Annotated[
+        bool, typer.Option("--example", help="The defaults, commented out: what .env.example holds.")
+    ] = False,
+) -> None:
+    """Print every setting and its value in force.
+
+    As an environment file, with descriptions; secrets are not shown.
+    """
+    with clear_errors():
+        from ecs_exposure.environment import env_file
+
+        typer.echo("\n".join(map(clean, env_file(None if example else load()).splitlines())))
+
+
+# Small parts
+
+
+def _settings(lake: str | None, **overrides: str) -> Settings:
+    return load(**({"lake": lake} if lake else {}), **overrides)
+
+
+@contextmanager
+def _open(settings: Settings, *, create: bool = False) -> Iterator[Lake]:
+    from ecs_exposure.lake import Lake
+
+    with Lake.open(settings.lake, create=create) as opened:
+        yield opened
+
+
+def _day(text: str | None, end: date | None = None) -> date | None:
+    """A day written YYYY-MM-DD or, where `end` is given, as so many days before it (`7d`)."""
+    if text is None:
+        return None
+    if end and (back := re.fullmatch(r"(\d{1,5})d", text)):
+        return end - timedelta(days=int(back[1]))
+    return parse_date(text)
+
+
+def _print_summary(opened: Lake, day: date, settings: Settings, form: Page) -> None:
+    from ecs_exposure.report import print_summary
+    from ecs_exposure.summary import summarise
+
+    told = summarise(opened, day, settings.organization_account_id)
+    if form is Page.json:
+        print_json(_record(told), sys.stdout)
+    else:
+        print_summary(told, sys.stdout)
+
+
+def _record(told: object) -> dict[str, object]:
+    assert dataclasses.is_dataclass(told) and not isinstance(told, type)
+    return dataclasses.asdict(told)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,260 @@
+"""Task definitions in force, flattened and judged once: a revision never changes, so its rows are kept by extractor version.
+
+What a definition holds in clear (environment, command, health check, labels, log, FireLens and driver options) is judged by
+`credentials` and dropped here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ecs_exposure.collectors import credentials
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, moment, required, whole
+from ecs_exposure.collectors.ecs import ports
+from ecs_exposure.settings import Settings
+
+EXTRACTOR_VERSION = "1"
+"""Raise it whenever flatten or the credential detector would give other rows: every definition is then described again."""
+
+DATASETS = ("task_definition", "container", "volume", "credential")
+_GONE = re.compile(r"unable to describe task definition", re.IGNORECASE)
+_ABSOLUTE = re.compile(r"/(?!/)|[A-Za-z]:[\\/]|\\\\\.\\pipe\\|//\./pipe/")
+
+
+def collect_definitions(context: Context) -> Rows:
+    """Rows of task_definition, container, volume and credential: every revision that a service, deployment, task set or running
+    task names. Revisions known from an earlier day (`known_definitions`) are not described again.
+
+    One that ECS no longer describes is named in the message; its service keeps its row.
+    """
+    ecs = context.client("ecs")
+    named = {
+        row["task_definition_arn"]
+        for dataset in ("service", "deployment", "task")
+        for row in context.rows.get(dataset, [])
+        if row["task_definition_arn"]
+    }
+    gone = []
+    for arn in sorted(named):
+        known = context.known_definitions.get(arn)
+        if known is not None and _is_current(known):
+            for dataset in DATASETS:
+                for row in known.get(dataset, []):
+                    yield dataset, {**row, "observed_date": context.snapshot_date}
+            continue
+        definition = _describe(ecs, arn)
+        if definition is None:
+            gone.append(arn.rpartition("/")[2])
+        else:
+            yield from flatten(
+                definition,
+                settings=context.settings,
+                account_id=context.target.account_id,
+                region=context.target.region,
+                snapshot_date=context.snapshot_date,
+                fingerprint_key=context.fingerprint_key,
+            )
+    if gone:
+        context.note("task_definition", f"{len(gone)} named by a service but deleted in ECS: {', '.join(gone[:5])}")
+
+
+def _is_current(known: Mapping[str, list[Row]]) -> bool:
+    definitions = known.get("task_definition", [])
+    return bool(definitions) and all(row.get("extractor_version") == EXTRACTOR_VERSION for row in definitions)
+
+
+def _describe(ecs: Any, arn: str) -> Row | None:
+    try:
+        answer = ecs.describe_task_definition(taskDefinition=arn)
+    except ClientError as error:
+        if _GONE.search(str(error.response.get("Error", {}).get("Message", ""))):
+            return None
+        raise
+    definition: Row = required(answer, "taskDefinition", "DescribeTaskDefinition")
+    required(definition, "containerDefinitions", "DescribeTaskDefinition")
+    return definition
+
+
+def flatten(
+    definition: Mapping[str, Any],
+    *,
+    settings: Settings,
+    account_id: str,
+    region: str,
+    snapshot_date: date,
+    fingerprint_key: bytes,
+) -> Iterator[tuple[str, Row]]:
+    """A task definition as rows of task_definition, container, volume and credential.
+
+    Takes DescribeTaskDefinition's shape and what people export and hand-write: nulls, numbers and booleans as text, roles by bare
+    name, repeated names (the first container or volume of a name counts, as in ECS; of variables all are judged).
+    """
+    arn = _arn(definition, settings, account_id, region)
+    base: Row = {"account_id": account_id, "region": region, "observed_date": snapshot_date, "task_definition_arn": arn}
+    family, revision = _family_and_revision(definition, arn)
+    yield (
+        "task_definition",
+        {
+            **base,
+            "family": family,
+            "revision": revision,
+            "extractor_version": EXTRACTOR_VERSION,
+            "status": _text(definition.get("status")),
+            "network_mode": _text(definition.get("networkMode")) or "bridge",
+            "pid_mode": _text(definition.get("pidMode")),
+            "ipc_mode": _text(definition.get("ipcMode")),
+            "task_role_arn": _role_arn(settings, account_id, definition.get("taskRoleArn")),
+            "execution_role_arn": _role_arn(settings, account_id, definition.get("executionRoleArn")),
+            "requires_compatibilities": _strings(definition.get("requiresCompatibilities")),
+            "registered_at": moment(definition.get("registeredAt")),
+        },
+    )
+    seen: set[tuple[object, ...]] = set()
+    for dataset, row in _parts(definition, base, fingerprint_key):
+        if dataset == "credential":
+            names = ("container_name", "source", "variable_name", "detector", "fingerprint")
+        else:
+            names = ("container_name",) if dataset == "container" else ("volume_name",)
+        key = (dataset, *(row[name] for name in names))
+        if key not in seen:
+            seen.add(key)
+            yield dataset, row
+
+
+def _parts(definition: Mapping[str, Any], base: Row, key: bytes) -> Iterator[tuple[str, Row]]:
+    for container in _objects(definition.get("containerDefinitions")):
+        yield "container", {**base, **_container(container)}
+        for found in credentials.detect(container, key):
+            yield "credential", {**base, **found}
+    for volume in _objects(definition.get("volumes")):
+        name = _text(volume.get("name")) or ""
+        yield "volume", {**base, "volume_name": name, **_volume(volume)}
+        docker = _object(volume.get("dockerVolumeConfiguration"))
+        for member, source in (("driverOpts", "volume_option"), ("labels", "docker_label")):
+            for found in credentials.detect_options(name, source, _object(docker.get(member)), key):
+                yield "credential", {**base, **found}
+
+
+def _container(container: Mapping[str, Any]) -> Row:
+    capabilities = _object(_object(container.get("linuxParameters")).get("capabilities"))
+    return {
+        "container_name": _text(container.get("name")) or "",
+        "image": _text(container.get("image")),
+        "is_essential": _flag(container.get("essential"), default=True),
+        "is_privileged": _flag(container.get("privileged")),
+        "user": _text(container.get("user")),
+        "is_root_filesystem_read_only": _flag(container.get("readonlyRootFilesystem")),
+        "capabilities_added": _capabilities(capabilities.get("add")),
+        "capabilities_dropped": _capabilities(capabilities.get("drop")),
+        "port_mappings": [port for item in _objects(container.get("portMappings")) for port in ports(item)],
+        "mount_points": [
+            {
+                "source_volume": _text(mount.get("sourceVolume")),
+                "container_path": _text(mount.get("containerPath")),
+                "read_only": _flag(mount.get("readOnly")),
+            }
+            for mount in _objects(container.get("mountPoints"))
+        ],
+        "environment_count": len(_objects(container.get("environment"))),
+        "secret_count": len(_objects(container.get("secrets"))),
+        "environment_file_count": len(_objects(container.get("environmentFiles"))),
+    }
+
+
+_VOLUME_KINDS = (
+    ("efsVolumeConfiguration", "efs"),
+    ("fsxWindowsFileServerVolumeConfiguration", "fsx"),
+    ("s3filesVolumeConfiguration", "s3files"),
+)
+
+
+def _volume(volume: Mapping[str, Any]) -> Row:
+    """Only `host.sourcePath` and a docker volume that binds a device expose the host; `host: {}` is an ephemeral volume."""
+    for member, kind in _VOLUME_KINDS:
+        if volume.get(member) is not None:
+            return {"kind": kind, "host_path": None, "driver": None}
+    if volume.get("dockerVolumeConfiguration") is not None:
+        docker = _object(volume["dockerVolumeConfiguration"])
+        return {"kind": "docker", "host_path": _bound(docker), "driver": _text(docker.get("driver"))}
+    if _flag(volume.get("configuredAtLaunch")):
+        return {"kind": "configured_at_launch", "host_path": None, "driver": None}
+    path = _text(_object(volume.get("host")).get("sourcePath"))
+    return {"kind": "host" if path else "ephemeral", "host_path": path, "driver": None}
+
+
+def _bound(docker: Mapping[str, Any]) -> str | None:
+    """The host's path that a docker volume binds (driver options type none, o bind, device PATH), if it is a plain path.
+
+    A device that is no absolute path may be a network share with its credentials: options are never kept.
+    """
+    options = {str(name).lower(): str(value) for name, value in _object(docker.get("driverOpts")).items()}
+    flags = re.split(r"[,\s]+", options.get("o", ""))
+    device = options.get("device", "").strip()
+    is_bind = "bind" in flags or "rbind" in flags or options.get("type") == "bind"
+    return device if is_bind and _ABSOLUTE.match(device) else None
+
+
+# --- shapes -------------------------------------------------------------------------------------------------
+
+
+def _arn(definition: Mapping[str, Any], settings: Settings, account_id: str, region: str) -> str:
+    if arn := _text(definition.get("taskDefinitionArn")):
+        return arn
+    family, revision = _text(definition.get("family")) or "unknown", whole(definition.get("revision")) or 0
+    return f"arn:{settings.partition}:ecs:{region}:{account_id}:task-definition/{family}:{revision}"
+
+
+def _family_and_revision(definition: Mapping[str, Any], arn: str) -> tuple[str, int]:
+    family, _, revision = arn.rpartition("/")[2].partition(":")
+    number = whole(definition.get("revision"))
+    return _text(definition.get("family")) or family, (whole(revision) or 0) if number is None else number
+
+
+def _role_arn(settings: Settings, account_id: str, role: object) -> str | None:
+    """A role's ARN: ECS also accepts a bare name (of this account, without its path), and an empty string for none."""
+    name = _text(role)
+    if name is None or name.startswith("arn:"):
+        return name
+    return settings.role_arn(account_id, name.lstrip("/"))
+
+
+def _text(value: object) -> str | None:
+    return None if value is None or not str(value).strip() else str(value).strip()
+
+
+def _flag(value: object, *, default: bool = False) -> bool:
+    if value is None:
+        return default
+    return value.strip().lower() == "true" if isinstance(value, str) else bool(value)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def _strings(value: object) -> list[str]:
+    return [str(item) for item in value if item is not None] if isinstance(value, list) else []
+
+
+def _capabilities(value: object) -> list[str]:
+    return sorted({item.strip().upper().removeprefix("CAP_") for item in _strings(value)})
+
+
+DEFINITIONS = Collector(
+    "ecs_task_definitions",
+    "ecs",
+    DATASETS,
+    "region",
+    collect_definitions,
+    needs=("service", "deployment"),
+    uses=("task",),
+)

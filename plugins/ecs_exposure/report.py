@@ -1,0 +1,239 @@
+"""The summary of a night on one page, for a terminal of 100 columns or more; text from outside is shown literally."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import IO, Any
+
+from ecs_exposure.exposures import STYLES, exposure_table, legend
+from ecs_exposure.output import cell, clean, console
+from ecs_exposure.schemas.results import COVERAGE_STATUSES
+from ecs_exposure.summary import WORST, Summary, is_blind
+
+ACCOUNTS_SHOWN = 12
+
+
+def print_summary(told: Summary, out: IO[str]) -> None:
+    """The summary for a reader in a terminal of 100 columns or more; text from outside is shown literally."""
+    from rich.text import Text
+
+    screen = console(out)
+
+    def section(title: str, note: str = "") -> None:
+        screen.print()
+        screen.print(Text.assemble((title, "bold"), (f"  {note}" if note else "", "dim")))
+
+    _print_header(told, screen)
+    section("Exposures by severity", _severity_note(told))
+    _print_severities(told, screen)
+    section(f"The {min(WORST, len(told.worst))} worst" if told.worst else "The worst")
+    if told.worst:
+        screen.print(exposure_table(told.worst, told.day))
+        for line in legend(told.worst):
+            screen.print(Text(line, style="dim"))
+        screen.print(Text("Why, and what lowers it: ecs-exposure explain SERVICE", style="dim"))
+    else:
+        screen.print(
+            "No exposure is open."
+            if not any(map(is_blind, told.accounts))
+            else "No exposure was found where the scan could see."
+        )
+    if told.fixes:
+        section("Fixes that lower severity most")
+        _print_fixes(told.fixes, screen)
+    section("Changes", f"since {told.previous_day}" if told.previous_day else "")
+    _print_changes(told, screen)
+    section("Security Hub")
+    _print_publication(told, screen)
+    section("Coverage", "datasets seen per account; what was not seen is unknown, not absent")
+    _print_coverage(told, screen)
+    screen.print()
+    for name, place in (("Lake       ", told.lake), ("Data Docs  ", told.data_docs)):
+        screen.print(Text.assemble((name, "dim"), clean(place)), soft_wrap=True)  # one line, to be copied whole
+
+
+def _print_header(told: Summary, screen: Any) -> None:
+    from rich.panel import Panel
+    from rich.text import Text
+
+    organization = f" · organisation of {told.organization_account_id}" if told.organization_account_id else ""
+    blind = [row for row in told.accounts if is_blind(row)]
+    seen = len(told.accounts) - len(blind)
+    regions = f"{_many(len(told.regions), 'Region')} ({', '.join(told.regions) or 'none'})"
+    scope = f"{_many(len(told.accounts), 'account')} × {regions}"
+    services = "services: not known" if told.services_seen is None else _many(told.services_seen, "service") + " seen"
+    lines = [
+        Text.assemble(("Exposure of Amazon ECS services", "bold"), f"{organization} · {told.day}"),
+        Text(f"{scope} · {services}"),
+    ]
+    if blind:
+        named = ", ".join(_account(row) for row in blind[:3]) + (
+            f" and {len(blind) - 3} more" if len(blind) > 3 else ""
+        )
+        lines.append(
+            Text(f"{seen} accounts seen completely; not completely seen, so in part unknown: {named}", style="yellow")
+        )
+    screen.print(Panel(Text("\n").join(lines), expand=True))
+
+
+def _severity_note(told: Summary) -> str:
+    return (
+        f"services, and the change since {told.previous_day}"
+        if told.previous_day
+        else "services; no earlier day to compare with"
+    )
+
+
+def _print_severities(told: Summary, screen: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    most = max((row["services"] for row in told.severities), default=0) or 1
+    for row in told.severities:
+        count, before = row["services"], row["services_before"]
+        difference = Text("")
+        if before is not None:
+            moved = count - before
+            colour = "" if not moved or row["severity"] == "INFORMATIONAL" else "red" if moved > 0 else "green"
+            difference = Text(f"{moved:+d}" if moved else "±0", style=colour or "dim")
+        notes = [
+            f"{row['at_least']} at least" if row["at_least"] else "",
+            f"{row['carried']} carried over, not seen today" if row["carried"] else "",
+        ]
+        bar = Text(
+            "█" * max(1, round(30 * count / most)) if count else "",
+            style=STYLES[row["severity"]].replace("white on ", ""),
+        )
+        table.add_row(
+            Text(row["severity"], style=STYLES[row["severity"]]), Text(str(count), justify="right"), difference, bar,
+            Text(", ".join(note for note in notes if note), style="dim"),
+        )  # fmt: skip
+    screen.print(table)
+
+
+def _print_fixes(fixes: Sequence[Mapping[str, Any]], screen: Any) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Fix", overflow="fold", ratio=1)
+    table.add_column("Services", justify="right")
+    table.add_column("Severity removed", overflow="fold", max_width=34)
+    for fix in fixes:
+        table.add_row(Text(clean(fix["description"])), str(fix["services"]), Text(_moves(fix["moves"])))
+    screen.print(table)
+
+
+def _moves(moves: Sequence[str]) -> str:
+    """Equal moves counted, in the order given: `3 × HIGH → LOW`."""
+    counted: dict[str, int] = {}
+    for move in moves:
+        counted[move] = counted.get(move, 0) + 1
+    return ", ".join(f"{count} × {move}" for move, count in counted.items())
+
+
+def _print_changes(told: Summary, screen: Any) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if told.previous_day is None:
+        screen.print("This is the first assessed day: there is nothing to compare it with.")
+        return
+    screen.print(
+        Text(_counted(told.changes["estate"]) if told.changes.get("estate") else "Nothing changed in the estate.")
+    )
+    if told.changes.get("rules"):
+        screen.print(
+            Text(f"By our rules alone, the estate being the same: {_counted(told.changes['rules'])}", style="dim")
+        )
+    table = Table.grid(padding=(0, 2))
+    for row in told.notable_changes:
+        moved = f"{row['severity_before'] or 'none'} → {row['severity_after'] or 'none'}"
+        traits = [f"+{clean(name)}" for name in row["traits_added"]] + [
+            f"−{clean(name)}" for name in row["traits_removed"]
+        ]
+        account = clean(row["account_name"] or row["account_id"])
+        service = f"{cell(row['cluster_name'])}/{cell(row['service_name'])} ({account})"
+        cause = Text("our rules", style="dim") if row["cause"] == "rules" else Text("")
+        table.add_row(
+            Text(f"  {row['change']}"), Text(moved), Text(service), Text(" ".join(traits), style="dim"), cause
+        )
+    if told.notable_changes:
+        screen.print(table)
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {change}" for change, count in counts.items())
+
+
+_OUTCOMES = {
+    "sent": "sent", "archived": "archived because fixed", "unchanged": "unchanged, not sent again", "failed": "failed",
+    "denied": "denied", "not_enabled": "not sent: Security Hub is not enabled there",
+    "dry_run": "would be sent (dry run)",
+    "not_sent": "not sent: publishing has not run or is off",
+}  # fmt: skip
+
+
+def _print_publication(told: Summary, screen: Any) -> None:
+    from rich.text import Text
+
+    parts = [f"{told.publication[name]} {words}" for name, words in _OUTCOMES.items() if told.publication.get(name)]
+    screen.print(Text(" · ".join(parts) if parts else "Nothing to send."))
+    for row in told.publication_errors:
+        place = f"{clean(row['account_id'])} {clean(row['region'])}"
+        words = f"{row['findings']} {clean(row['status']).replace('_', ' ')} in {place}"
+        why = ": ".join(clean(part) for part in (row["error_code"], row["error_message"]) if part)
+        screen.print(Text(f"  {words}" + (f": {why}" if why else ""), style="yellow"))
+
+
+def _print_coverage(told: Summary, screen: Any) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    used = [status for status in COVERAGE_STATUSES if status == "ok" or any(row[status] for row in told.accounts)]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("Account", overflow="fold", ratio=2)
+    for status in used:
+        table.add_column(status.replace("_", " "), justify="right")
+    table.add_column("", overflow="fold", ratio=4)
+    shown = told.accounts[:ACCOUNTS_SHOWN]
+    for row in shown:
+        figures = [
+            Text(str(row[status]), style="dim" if not row[status] else "" if status == "ok" else "yellow")
+            for status in used
+        ]
+        table.add_row(Text(_account(row)), *figures, _coverage_note(row))
+    rest = told.accounts[len(shown) :]
+    if rest:
+        blind = sum(map(is_blind, rest))
+        note = f"{blind} of them not completely seen" if blind else "completely seen"
+        table.add_row(
+            Text(f"{len(rest)} more accounts"), *(str(sum(row[status] for row in rest)) for status in used), note
+        )
+    screen.print(table)
+
+
+def _coverage_note(row: Mapping[str, Any]) -> Any:
+    from rich.text import Text
+
+    notes = Text()
+    if is_blind(row):
+        last = f"last seen {row['last_seen_date']}, carried over since. " if row["last_seen_date"] else "never seen. "
+        notes.append(f"UNKNOWN: {last}", style="bold yellow")
+        notes.append(clean(row["message"] or ""))
+    if row["not_enabled_datasets"]:
+        notes.append(
+            ("; " if notes else "") + f"not enabled: {', '.join(map(clean, row['not_enabled_datasets']))}", style="dim"
+        )
+    return notes
+
+
+def _account(row: Mapping[str, Any]) -> str:
+    return f"{clean(row['account_name'])} {row['account_id']}" if row["account_name"] else str(row["account_id"])
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

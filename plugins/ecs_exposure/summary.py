@@ -1,0 +1,227 @@
+"""What a night found: severities, the ten worst, the best fixes, what changed, what was sent, what could not be seen.
+
+Read from the lake alone, so that it says the same whichever way the scan ran.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+
+from ecs_exposure.exposures import worst_first
+from ecs_exposure.history import fetch
+from ecs_exposure.lake import Lake, LakeError
+from ecs_exposure.models import connect
+from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES, severity_rank
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
+
+WORST = 10
+BEST_FIXES = 8
+NOTABLE_CHANGES = 8
+LEDGER_DAYS = 90  # Security Hub deletes a finding that was not updated for so long
+
+_TABLES = ("exposure", "change", "fix", "coverage", "finding")
+_CHANGE_ORDER = ("opened", "worsened", "improved", "resolved", "changed")
+_NOT_SEEN = ("denied", "failed", "invalid")
+
+_SEVERITIES = """
+select severity, count(*) as services, count(*) filter (where is_carried) as carried,
+    count(*) filter (where is_minimum) as at_least
+from {schema}.exposure group by severity"""
+_FIXES = """
+select removed_kind, description, count(distinct resource_id) as services,
+    sum(score_before - score_after) as score_removed,
+    sum(list_position($severities, severity_after) - list_position($severities, severity_before))::bigint as steps,
+    list(severity_before || ' → ' || severity_after order by
+        list_position($severities, severity_before), list_position($severities, severity_after)) as moves
+from today.fix
+where severity_after <> severity_before
+group by removed_kind, description
+order by steps desc, score_removed desc, removed_kind, description
+limit $limit"""
+_ACCOUNTS = f"""
+select account_id,
+    {", ".join(f"count(*) filter (where status = '{status}') as {status}" for status in COVERAGE_STATUSES)},
+    max(observed_date) filter (where status in {_NOT_SEEN}) as last_seen_date,
+    arg_min(message, (list_position({list(_NOT_SEEN)}, status), dataset))
+        filter (where status in {_NOT_SEEN}) as message,
+    list_sort(list(distinct dataset) filter (where status = 'not_enabled')) as not_enabled_datasets
+from today.coverage
+group by account_id"""
+# The day's last attempt speaks for a finding; one without an attempt is unchanged when what was sent is what it says.
+_PUBLICATION = """
+with attempt as (
+    select * from ledger.publication where snapshot_date = $day
+    qualify row_number() over (partition by finding_id order by published_at desc) = 1
+),
+last_sent as (
+    select finding_id, content_hash, record_state from ledger.publication where status = 'sent'
+    qualify row_number() over (partition by finding_id order by published_at desc) = 1
+),
+outcome as (
+    select case when status = 'sent' and record_state = 'ARCHIVED' then 'archived' else status end as outcome
+    from attempt
+    union all
+    select case when last_sent.record_state = 'ACTIVE' then 'unchanged' else 'not_sent' end
+    from today.finding as finding
+    left join last_sent on last_sent.finding_id = finding.finding_id and last_sent.content_hash = finding.content_hash
+    where finding.finding_id not in (select finding_id from attempt)
+)
+select outcome, count(*) as findings from outcome group by outcome order by outcome"""
+_PUBLICATION_ERRORS = """
+select status, error_code, region, account_id, any_value(error_message) as error_message,
+    count(distinct finding_id) as findings
+from ledger.publication
+where snapshot_date = $day and status in ('failed', 'denied', 'not_enabled')
+group by status, error_code, region, account_id
+order by findings desc, account_id, region
+limit 5"""
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One assessed day in figures; lists hold rows as dictionaries. Counts that are not known are None, never 0."""
+
+    organization_account_id: str | None
+    day: date
+    previous_day: date | None
+    rules_version: str
+    services_seen: int | None
+    severities: list[dict[str, Any]]
+    worst: list[dict[str, Any]]
+    fixes: list[dict[str, Any]]
+    changes: dict[str, dict[str, int]]
+    notable_changes: list[dict[str, Any]]
+    publication: dict[str, int]
+    publication_errors: list[dict[str, Any]]
+    accounts: list[dict[str, Any]]
+    regions: list[str]
+    lake: str
+    data_docs: str
+
+
+def summarise(lake: Lake, day: date, organization_account_id: str | None = None) -> Summary:
+    """The summary of one assessed day. Raises LakeError when the day was not assessed or its files cannot be read."""
+    previous = lake.previous_day(day)
+    connection = _connect(lake, day, _TABLES)
+    if previous:
+        lake.attach_results(connection, previous, "before", tables=["exposure"])
+    exposed = fetch(connection, "select * from today.exposure where severity <> 'INFORMATIONAL'").records()
+    changes = fetch(connection, "select * from today.change").records()
+    parameters = {"severities": list(SEVERITIES), "limit": BEST_FIXES}
+    return Summary(
+        organization_account_id=organization_account_id,
+        day=day,
+        previous_day=previous,
+        rules_version=lake.day(day).rules_version,
+        services_seen=connection.execute(
+            "select sum(rows)::bigint from today.coverage where dataset = 'service'"
+        ).fetchall()[0][0],
+        severities=_severities(connection, has_previous=previous is not None),
+        worst=sorted(exposed, key=worst_first)[:WORST],
+        fixes=fetch(connection, _FIXES, parameters).records(),
+        changes=_change_counts(changes),
+        notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[
+            :NOTABLE_CHANGES
+        ],
+        publication=_publication(connection, day),
+        publication_errors=fetch(connection, _PUBLICATION_ERRORS, {"day": day}).records(),
+        accounts=_accounts(connection, lake, day),
+        regions=[
+            row[0]
+            for row in connection.execute(
+                "select distinct region from today.coverage where region <> 'global' order by 1"
+            ).fetchall()
+        ],
+        lake=lake.location,
+        data_docs=f"{lake.location}/data_docs/snapshot_date={day}/index.html",
+    )
+
+
+def publication_counts(lake: Lake, day: date) -> dict[str, int]:
+    """Findings of one day by what came of them: a status of `publication`, or archived, unchanged, not_sent."""
+    return _publication(_connect(lake, day, ["finding"]), day)
+
+
+def _publication(connection: duckdb.DuckDBPyConnection, day: date) -> dict[str, int]:
+    return {str(row[0]): int(row[1]) for row in fetch(connection, _PUBLICATION, {"day": day}).rows}
+
+
+def _connect(lake: Lake, day: date, tables: Collection[str]) -> duckdb.DuckDBPyConnection:
+    """today.<table> of the day, and ledger.publication as far back as Security Hub keeps an unchanged finding."""
+    connection = connect()
+    lake.attach_results(connection, day, "today", tables=tables)
+    lake.attach_history(
+        connection, "ledger", since=day - timedelta(days=LEDGER_DAYS), until=day, tables=["publication"]
+    )
+    return connection
+
+
+def _severities(connection: duckdb.DuckDBPyConnection, *, has_previous: bool) -> list[dict[str, Any]]:
+    now = {row["severity"]: row for row in fetch(connection, _SEVERITIES.format(schema="today")).records()}
+    then = (
+        {row["severity"]: row for row in fetch(connection, _SEVERITIES.format(schema="before")).records()}
+        if has_previous
+        else None
+    )
+    none = {"services": 0, "carried": 0, "at_least": 0}
+    return [
+        {
+            "severity": name,
+            **none,
+            **now.get(name, {}),
+            "services_before": None if then is None else then.get(name, none)["services"],
+        }
+        for name in SEVERITIES
+    ]
+
+
+def _change_counts(changes: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    """{cause: {change: services}}, changes in the order in which they matter."""
+    counts: dict[str, dict[str, int]] = {}
+    for row in sorted(changes, key=lambda row: _CHANGE_ORDER.index(row["change"])):
+        of_cause = counts.setdefault(row["cause"], {})
+        of_cause[row["change"]] = of_cause.get(row["change"], 0) + 1
+    return counts
+
+
+def _notable_first(row: Mapping[str, Any]) -> tuple[bool, int, int, str]:
+    severity = row["severity_after"] if row["change"] != "resolved" else row["severity_before"]
+    return (
+        row["cause"] == "rules",
+        _CHANGE_ORDER.index(row["change"]),
+        severity_rank(severity or "INFORMATIONAL"),
+        row["resource_id"],
+    )
+
+
+def _accounts(connection: duckdb.DuckDBPyConnection, lake: Lake, day: date) -> list[dict[str, Any]]:
+    rows = fetch(connection, _ACCOUNTS).records()
+    names = _account_names(connection, lake, day, [row["account_id"] for row in rows])
+    for row in rows:
+        row["account_name"] = names.get(row["account_id"])
+    return sorted(
+        rows, key=lambda row: (not is_blind(row), -sum(row[status] for status in _NOT_SEEN), row["account_id"])
+    )
+
+
+def _account_names(
+    connection: duckdb.DuckDBPyConnection, lake: Lake, day: date, accounts: Sequence[str]
+) -> dict[str, str]:
+    exposed = fetch(connection, "select account_id, any_value(account_name) from today.exposure group by 1").rows
+    names: dict[str, str] = {account: name for account, name in exposed if name}
+    try:
+        coverage = connection.sql("select * from today.coverage").to_arrow_table().cast(COVERAGE.schema)
+        listed = lake.rows(day, SNAPSHOTS["account"], accounts, coverage).to_pylist()
+    except LakeError:  # an old day's snapshot has been removed: accounts without an exposure then show by their id
+        listed = []
+    return names | {row["account_id"]: row["account_name"] for row in listed if row["account_name"]}
+
+
+def is_blind(row: Mapping[str, Any]) -> bool:
+    """Whether an account was not completely seen."""
+    return any(row[status] for status in _NOT_SEEN)

@@ -1,0 +1,61 @@
+-- One row per image set × thing taken from its images: nothing, each image, the five package sets that matter most, and the
+-- vulnerabilities of either trait. removed_places are the places that go; removed_priority the vulnerabilities that go.
+-- A package set is removed whole (packages built from one source are fixed together), and with it every subset of it.
+with member as (
+    select distinct image_set_id, unnest(image_ids) as image_id
+    from exposures.service_image_set
+),
+place as (
+    select
+        image_id, packages, place_id,
+        max(level_exposed) as level, max(probability) as probability, count(*) as vulnerability_count
+    from exposures.image_cve
+    group by image_id, packages, place_id
+),
+-- Subsets are looked for among the sets that share the candidate's image and first package only where a set has several.
+candidate as (
+    select
+        member.image_set_id, place.image_id, place.packages,
+        row_number() over (
+            partition by member.image_set_id
+            order by place.level desc, place.probability desc nulls last, place.vulnerability_count desc, place.image_id, place.packages
+        ) as rank
+    from member
+    join place on place.image_id = member.image_id
+    qualify rank <= 5
+),
+named as (
+    select
+        candidate.image_set_id, 'package' as removed_kind,
+        case
+            when length(array_to_string(candidate.packages, '+')) <= 120 then array_to_string(candidate.packages, '+')
+            else candidate.packages[1] || '+' || (len(candidate.packages) - 1) || ' more '
+                || left(md5(array_to_string(candidate.packages, '+')), 6)
+        end || '@' || image.image_digest as removed,
+        candidate.image_id, candidate.packages,
+        list_sort(list(place.place_id)) as removed_places
+    from candidate
+    join exposures.image as image on image.image_id = candidate.image_id
+    join place on place.image_id = candidate.image_id and list_has_all(candidate.packages, place.packages)
+    group by all
+)
+select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as removed_places, null::boolean as removed_priority,
+    null::bigint as image_id, []::varchar[] as packages
+from exposures.service_image_set
+group by all
+union all
+select member.image_set_id, 'image', image.image_digest, list_sort(list(place.place_id)), null, min(image.image_id), []
+from member
+join exposures.image as image on image.image_id = member.image_id
+join place on place.image_id = member.image_id
+group by member.image_set_id, image.image_digest
+union all
+-- One digest in two repositories has one name: both go.
+select image_set_id, removed_kind, removed, list_sort(list_distinct(flatten(list(removed_places)))), null, min(image_id), any_value(packages)
+from named
+group by image_set_id, removed_kind, removed
+union all
+select image_set_id, 'trait', trait, [], high_priority, null, []
+from exposures.service_image_set
+cross join (values ('high_priority_vulnerability', true), ('vulnerability', false)) as gone (trait, high_priority)
+group by all

@@ -1,0 +1,53 @@
+-- One row per service × reason its compromise would cost more than Low, with the traits the reason needs. "Unknown" is a
+-- role that was named but could not be read.
+with escape as (
+    select distinct resource_id, 'privileged container on a host of ours' as reason, ['task_definition_privileged'] as needs_traits
+    from resources.container_in_force
+    where is_privileged and launch_type is distinct from 'FARGATE'
+    union
+    select resource_id, case place when 'runtime_socket' then 'container runtime socket' else 'writable host path ' || host_path end,
+        ['root_filesystem_access']
+    from resources.host_mount
+    where is_escape_place and launch_type is distinct from 'FARGATE'
+    union
+    select resource_id, 'Linux capability ' || capability, []
+    from (select resource_id, launch_type, unnest(capabilities_added) as capability from resources.container_in_force)
+    where capability in ('SYS_ADMIN', 'SYS_MODULE', 'ALL') and launch_type is distinct from 'FARGATE'
+    union
+    select container.resource_id, 'host process namespace with SYS_PTRACE', ['host_process_namespace']
+    from resources.container_in_force as container
+    join resources.task_definition_in_force as definition using (resource_id, task_definition_arn)
+    where definition.pid_mode = 'host' and list_contains(container.capabilities_added, 'SYS_PTRACE')
+        and container.launch_type is distinct from 'FARGATE'
+)
+select resource_id, 'High' as impact, 'host escape: ' || reason as reason, needs_traits from escape
+union all
+select distinct resource_id, 'High',
+    case source when 'task_role' then 'the task role allows administration'
+    else 'the instance role, reachable through the instance metadata, allows administration' end,
+    case source when 'task_role' then ['administrative_access_policy'] else [] end
+from resources.service_role
+where is_administrator
+union all
+select resource_id, 'Medium', 'cleartext credentials', ['cleartext_credentials']
+from traits.all
+where trait = 'cleartext_credentials' and state = 'hit'
+union all
+-- An administrator's data access is part of the same permissions: narrowing them takes both away.
+select distinct resource_id, 'Medium', 'the task role administers whole services (' || array_to_string(service_wildcards[1:5], ', ') || ')',
+    case when is_administrator then ['administrative_access_policy', 'iam_role_assumable'] else ['iam_role_assumable'] end
+from resources.service_role
+where source = 'task_role' and len(service_wildcards) > 0
+union all
+select distinct resource_id, 'Medium', 'the task role reads data broadly (' || array_to_string(data_reads[1:5], ', ') || ')',
+    case when is_administrator then ['administrative_access_policy', 'iam_role_assumable'] else ['iam_role_assumable'] end
+from resources.service_role
+where source = 'task_role' and len(data_reads) > 0
+union all
+select distinct resource_id, 'Unknown', 'the task role could not be read', ['iam_role_assumable']
+from resources.service_role
+where source = 'task_role' and not is_seen
+union all
+select distinct resource_id, 'Unknown', 'a task definition in force could not be read', []::varchar[]
+from resources.task_definition_in_force
+where not is_seen
