@@ -40,13 +40,21 @@ SECRETS: dict[str, tuple[str, Callable[[], str]]] = {
     ),
 }
 
-# Any key opens the embedded AWS; the sample's own settings are told by examples/sample_org.
+# The sample organisation's settings (a test holds them equal to it); any key opens the embedded AWS.
 DEMO = {
     "COMPOSE_PROFILES": "demo",
     "AWS_ENDPOINT_URL": "http://embedded-aws:5000",
     "AWS_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "demo",
     "AWS_SECRET_ACCESS_KEY": "demo",
+    "ECS_EXPOSURE_ORGANIZATION_ACCOUNT_ID": "111111111111",
+    "ECS_EXPOSURE_REGIONS": "eu-west-1,us-east-1",
+    "ECS_EXPOSURE_ORGANIZATION_ROLE_NAME": "ecs-exposure-organization",
+    "ECS_EXPOSURE_READ_ROLE_NAME": "ecs-exposure-read",
+    "ECS_EXPOSURE_PUBLISH_ROLE_NAME": "ecs-exposure-publish",
+    "ECS_EXPOSURE_EXTERNAL_ID": "sample-external-id",
+    "ECS_EXPOSURE_INSPECTOR_ACCOUNT_ID": "222222222222",
+    "ECS_EXPOSURE_PUBLISH": "on",
 }
 
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$", re.MULTILINE)
@@ -62,6 +70,12 @@ def complete(text: str, wanted: dict[str, tuple[str, str]]) -> tuple[str, list[s
     if added and text and not text.endswith("\n"):
         text += "\n"
     return text + "".join(f"# {wanted[name][0]}\n{name}={wanted[name][1]}\n" for name in added), added
+
+
+def conflicts(text: str, demanded: dict[str, str]) -> list[str]:
+    """Names that `text` sets to something else than demanded."""
+    present = dict(ASSIGNMENT.findall(text))
+    return [name for name, value in demanded.items() if present.get(name, "").strip() not in ("", value)]
 
 
 def write_privately(path: Path, text: str) -> None:
@@ -87,7 +101,15 @@ def main() -> int:
             wanted[name] = ("the embedded AWS", value)
     path: Path = arguments.file
     try:
-        text, added = complete(path.read_text(encoding="utf-8") if path.exists() else "", wanted)
+        before = path.read_text(encoding="utf-8") if path.exists() else ""
+        if arguments.demo and (differing := conflicts(before, DEMO)):
+            print(
+                f"{path} holds settings of another organisation ({', '.join(differing)}): "
+                "move it away, then the demo gets one of its own",
+                file=sys.stderr,
+            )
+            return 1
+        text, added = complete(before, wanted)
         write_privately(path, text)
     except OSError as error:
         print(f"cannot write {path}: {error.strerror}", file=sys.stderr)

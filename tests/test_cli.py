@@ -359,7 +359,7 @@ def test_summary_is_one_page_a_newcomer_understands(run: Run, lake: Lake) -> Non
         "1 worsened, 1 resolved",
         "By our rules alone, the estate being the same: 1 improved",
         "1 sent · 1 archived because fixed · 1 unchanged, not sent again",
-        "UNKNOWN: last seen 2026-11-22",
+        "UNKNOWN, last seen 2026-11-22",
         "may not assume the read role",
         "not enabled: image_coverage",
         f"Lake {lake.location} Data Docs {lake.location}/data_docs/snapshot_date=2026-11-23/index.html",
@@ -641,6 +641,32 @@ def test_a_damaged_file_is_named(run: Run, lake: Lake) -> None:
     assert file.name in result.stderr and "Traceback" not in result.stderr
 
 
+def test_a_lake_that_cannot_be_reached_is_one_clear_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("ECS_EXPOSURE_FINGERPRINT_KEY", "k" * 32)
+    result = run("show", "--lake", "s3://no-such-bucket/lake")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: ") and "Traceback" not in result.output
+
+
+def test_commands_that_change_a_lake_say_when_there_is_nothing_to_do(run: Run) -> None:
+    assert run("assess").exit_code == 3
+    assert run("reassess", "--since", "2027-01-01").exit_code == 3
+    assert run("reassess", "--since", "2026-11-22").exit_code == 1, "no snapshot is stored of these days"
+    assert rows(run("retain", "--format", "json")) == []
+    assert run("publish", "--mode", "sometimes").exit_code == 2
+    told = {row["outcome"]: row["findings"] for row in rows(run("publish", "--mode", "off", "--format", "json"))}
+    assert told == {"archived": 1, "sent": 1, "unchanged": 1}
+
+
+def test_a_lake_in_use_is_left_alone(run: Run, lake: Lake) -> None:
+    with lake.lock():
+        result = run("reassess", "--since", "2026-11-22")
+    assert result.exit_code == 1
+    assert "another scan holds the lake" in result.stderr
+
+
 # The process itself
 
 
@@ -664,7 +690,19 @@ def test_help_loads_no_slow_library_and_documents_the_exit_codes() -> None:
     assert told.stdout.endswith("LOADED []\n")
     for words in ("Exit codes", "0 it worked", "3 there is no data", "--fail-on"):
         assert words in told.stdout
-    for command in ("scan", "assess", "reassess", "publish", "retain", "summary", "show", "explain", "trends", "sql", "settings"):
+    for command in (
+        "scan",
+        "assess",
+        "reassess",
+        "publish",
+        "retain",
+        "summary",
+        "show",
+        "explain",
+        "trends",
+        "sql",
+        "settings",
+    ):
         assert command in told.stdout
 
 

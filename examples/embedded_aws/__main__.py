@@ -25,10 +25,6 @@ from embedded_aws.server import EmbeddedAws, write_atomically
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE_SECONDS = 10.0
-# Of a user's own AWS set-up nothing may leak into the child, or it would reach the real thing.
-_FOREIGN = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
-            "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")  # fmt: skip
 
 
 def next_night(state: Path) -> int:
@@ -44,8 +40,7 @@ def run(command: Sequence[str], organization: Path, state: Path, night: int | No
     """
     night = next_night(state) if night is None else night
     with EmbeddedAws(organization, night, state) as aws:
-        environment = {name: value for name, value in os.environ.items() if name not in _FOREIGN} | aws.environ()
-        child = subprocess.Popen(command, env=environment, start_new_session=True)
+        child = subprocess.Popen(command, env=os.environ | aws.environ(), start_new_session=True)
         with _forwarding(child.pid):
             code = child.wait()
         _end_group(child.pid)

@@ -125,7 +125,7 @@ class Ecs(Services):
     # --- task definitions ---
 
     def register_task_definition(self, call: Call) -> dict[str, Any]:
-        given, space = dict(call.parameters), self.space(call)
+        given, space = copy.deepcopy(call.parameters), self.space(call)
         ecs_definitions.check(given)
         tags = given.pop("tags", [])
         family = given["family"]

@@ -152,5 +152,5 @@ def _enum_violations(shape: Shape, value: Any, name: str = "") -> Iterator[tuple
     elif isinstance(shape, MapShape) and isinstance(value, dict):
         for item in value.values():
             yield from _enum_violations(shape.value, item, name)
-    elif shape.type_name == "string" and shape.enum and value not in shape.enum:
-        yield name, value, shape.enum
+    elif (allowed := getattr(shape, "enum", [])) and value not in allowed:
+        yield name, value, allowed

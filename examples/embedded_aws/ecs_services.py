@@ -65,9 +65,9 @@ class Services(EcsState):
         service |= {key: given[key] for key in _KEPT if key in given}
         if "role" in given:
             service["roleArn"] = given["role"]
-        _choose_capacity(service, given, cluster)
         external = service["deploymentController"]["type"] == "EXTERNAL"
-        if not external:
+        if not external:  # else launch type, network and revision are its task sets' own
+            _choose_capacity(service, given, cluster)
             if "taskDefinition" not in given:
                 raise invalid("Task definition is required.")
             service["taskDefinition"] = space.definition(given["taskDefinition"])["taskDefinitionArn"]

@@ -20,6 +20,8 @@ _LARGEST_PAGE = 25
 _MOST_VALUES = 10
 _MOST_DETAILS = 10
 
+_SEVERITIES = ["UNTRIAGED", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
+
 _Extract = Callable[[dict[str, Any]], Iterable[Any]]
 
 
@@ -69,7 +71,6 @@ _SORT: dict[str, Callable[[dict[str, Any]], Any]] = {
     "EPSS_SCORE": lambda f: f.get("epss", {}).get("score", 0.0),
     "VULNERABILITY_ID": lambda f: f["packageVulnerabilityDetails"]["vulnerabilityId"],
 }
-_SEVERITIES = ["UNTRIAGED", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"]
 
 
 def _ecr(covered: dict[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,12 @@ _COVERAGE_NUMBER: dict[str, _Extract] = {"ecrImageInUseCount": lambda c: _presen
 class Inspector2:
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self.restore({})
+        self._administrator: str | None = None
+        self._enabled: dict[str, set[str]] = {}
+        # By Region, then by finding ARN or image ARN; details by finding ARN.
+        self._findings: dict[str, dict[str, dict[str, Any]]] = {}
+        self._coverage: dict[str, dict[str, dict[str, Any]]] = {}
+        self._details: dict[str, dict[str, Any]] = {}
 
     def call(self, call: Call) -> dict[str, Any]:
         with self._lock:
@@ -239,12 +245,12 @@ class Inspector2:
 
     def restore(self, state: dict[str, Any]) -> None:
         with self._lock:
-            self._administrator: str | None = state.get("administrator")
+            self._administrator = state.get("administrator")
             enabled = state.get("enabled", {})
-            self._enabled: dict[str, set[str]] = {account_id: set(regions) for account_id, regions in enabled.items()}
-            self._findings: dict[str, dict[str, dict[str, Any]]] = unpack(state.get("findings", {}))
-            self._details: dict[str, dict[str, Any]] = unpack(state.get("details", {}))
-            self._coverage: dict[str, dict[str, dict[str, Any]]] = unpack(state.get("coverage", {}))
+            self._enabled = {account_id: set(regions) for account_id, regions in enabled.items()}
+            self._findings = unpack(state.get("findings", {}))
+            self._details = unpack(state.get("details", {}))
+            self._coverage = unpack(state.get("coverage", {}))
 
 
 def _denied() -> AwsError:

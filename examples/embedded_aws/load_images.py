@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections import Counter
+from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +25,25 @@ _CVE_KEYS = {
     "title", "package", "vector", "score", "severity", "vendor", "epss", "exploit", "kev", "fixed", "fix",
 }  # fmt: skip
 _PACKAGE_KEYS = {"name", "version", "manager", "path", "arch"}
-_IMAGE_KEYS = {"cves", "scan", "suppressed"}
+_IMAGE_KEYS = {"cves", "scan", "suppressed", "platforms"}
 _DRIFT = 0.03
 _NO_SCAN = "none"
+
+
+@dataclass(frozen=True)
+class _Where:
+    """A manifest that Inspector scans."""
+
+    account_id: str
+    region: str
+    repository: str
+    tags: list[str]
+    digest: str
+    in_use: int
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:ecr:{self.region}:{self.account_id}:repository/{self.repository}/{self.digest}"
 
 
 class ImageLoader:
@@ -50,7 +67,7 @@ class ImageLoader:
             known(what["package"], _PACKAGE_KEYS, f"images.yaml, {cve}, package")
         for account, region, repository, tag, image in self._images():
             known(image, _IMAGE_KEYS, f"images.yaml, {account}/{repository}:{tag}")
-            self._push(account, region, repository, tag, night)
+            self._push(account, region, repository, tag, image.get("platforms", []), night)
 
     def _images(self) -> Any:
         """(account, Region, repository, tag, image) of the night."""
@@ -81,7 +98,7 @@ class ImageLoader:
         home = region if region in regions else regions[0]
         return f"{self._organization.id_of(account)}.dkr.ecr.{home}.amazonaws.com/{repository}:{tag}"
 
-    def _push(self, account: str, region: str, repository: str, tag: str, night: int) -> None:
+    def _push(self, account: str, region: str, repository: str, tag: str, platforms: list[str], night: int) -> None:
         key = (account, region, repository, tag)
         if key in self._pushed:
             return
@@ -98,17 +115,24 @@ class ImageLoader:
             ecr("put_registry_scanning_configuration", scanType="ENHANCED", rules=[rule])
         if not any(pushed[:3] == key[:3] for pushed in self._pushed):
             ecr("create_repository", repositoryName=repository)
-        manifest = _manifest(*key)
-        ecr(
-            "put_image",
-            repositoryName=repository,
-            imageTag=tag,
-            imageManifest=manifest,
-            imageManifestMediaType="application/vnd.docker.distribution.manifest.v2+json",
-            imageDigest=_digest(*key),
-        )
-        stored = ecr_backends[account_id][region].repositories[repository].images[-1]
-        stored.image_pushed_at = int((self._organization.moment(night) - timedelta(days=6)).timestamp())
+        name = "/".join(key)
+        manifests = {platform: _manifest(f"{name}/{platform}") for platform in platforms}
+        pushes: list[tuple[str, dict[str, str]]] = [
+            (manifest, {}) for manifest in manifests.values()
+        ]  # an index's manifests carry no tag
+        pushes.append((_index(manifests) if platforms else _manifest(name), {"imageTag": tag}))
+        for manifest, tagged in pushes:
+            media_type = json.loads(manifest)["mediaType"]
+            ecr(
+                "put_image",
+                repositoryName=repository,
+                imageManifest=manifest,
+                imageManifestMediaType=media_type,
+                imageDigest=_digest(manifest),
+                **tagged,
+            )
+            stored = ecr_backends[account_id][region].repositories[repository].images[-1]
+            stored.image_pushed_at = int((self._organization.moment(night) - timedelta(days=6)).timestamp())
         self._pushed.add(key)
 
     # --- Inspector ---
@@ -117,19 +141,34 @@ class ImageLoader:
         """Make Inspector say what the night says: findings that are gone are simply no longer there."""
         in_use = self._running_digests()
         for account, region, repository, tag, image in self._images():
-            digest = _digest(account, region, repository, tag)
-            self._inspector.drop_findings(digest)
-            scan = image.get("scan", "SUCCESSFUL")
-            if scan != _NO_SCAN:
-                self._cover(account, region, repository, tag, scan, in_use[digest], night)
-            if scan != "SUCCESSFUL":
-                continue
-            for status, cves in (("ACTIVE", image.get("cves", [])), ("SUPPRESSED", image.get("suppressed", []))):
-                for cve in cves:
-                    if cve not in self._night["cves"]:
-                        raise OrganizationError(f"images.yaml, {account}/{repository}:{tag}: no {cve} under `cves`")
-                    finding = self._finding(account, region, repository, tag, cve, status, in_use[digest], night)
-                    self._inspector.put_finding(finding, self._details(cve, night))
+            name = f"{account}/{region}/{repository}/{tag}"
+            manifests = [_manifest(f"{name}/{platform}") for platform in image.get("platforms", [])]
+            running = in_use[_digest(_index(dict(zip(image["platforms"], manifests, strict=True))))] if manifests else 0
+            # Inspector scans the manifests of an index, each by itself, and not the index that ECS reports.
+            for manifest in manifests or [_manifest(name)]:
+                digest = _digest(manifest)
+                self._inspector.drop_findings(digest)
+                where = _Where(
+                    self._organization.id_of(account),
+                    region,
+                    repository,
+                    [] if manifests else [tag],
+                    digest,
+                    running or in_use[digest],
+                )
+                self._scan(where, image, night)
+
+    def _scan(self, where: _Where, image: dict[str, Any], night: int) -> None:
+        scan = image.get("scan", "SUCCESSFUL")
+        if scan != _NO_SCAN:
+            self._cover(where, scan, night)
+        if scan != "SUCCESSFUL":
+            return
+        for status, cves in (("ACTIVE", image.get("cves", [])), ("SUPPRESSED", image.get("suppressed", []))):
+            for cve in cves:
+                if cve not in self._night["cves"]:
+                    raise OrganizationError(f"images.yaml, {where.repository}:{where.tags}: no {cve} under `cves`")
+                self._inspector.put_finding(self._finding(where, cve, status, night), self._details(cve, night))
 
     def _running_digests(self) -> Counter[str]:
         return Counter(
@@ -140,36 +179,32 @@ class ImageLoader:
             for container in task["containers"]
         )
 
-    def _cover(self, account: str, region: str, repository: str, tag: str, scan: str, in_use: int, night: int) -> None:
-        account_id, digest = self._organization.id_of(account), _digest(account, region, repository, tag)
+    def _cover(self, where: _Where, scan: str, night: int) -> None:
         moment = self._organization.moment(night)
-        image: dict[str, Any] = {"tags": [tag], "inUseCount": in_use}
-        if in_use:
+        image: dict[str, Any] = {"tags": where.tags, "inUseCount": where.in_use}
+        if where.in_use:
             image["lastInUseAt"] = moment
         active = scan == "SUCCESSFUL"
         self._inspector.put_coverage(
-            region,
+            where.region,
             {
-                "accountId": account_id,
-                "resourceId": _image_arn(account_id, region, repository, digest),
+                "accountId": where.account_id,
+                "resourceId": where.arn,
                 "resourceType": "AWS_ECR_CONTAINER_IMAGE",
                 "scanType": "PACKAGE",
                 "scanStatus": {"statusCode": "ACTIVE" if active else "INACTIVE", "reason": scan},
                 "lastScannedAt": moment if active else moment - timedelta(days=15),
                 "resourceMetadata": {
                     "ecrImage": image,
-                    "ecrRepository": {"name": repository, "scanFrequency": "CONTINUOUS_SCAN"},
+                    "ecrRepository": {"name": where.repository, "scanFrequency": "CONTINUOUS_SCAN"},
                 },
             },
         )
 
-    def _finding(
-        self, account: str, region: str, repository: str, tag: str, cve: str, status: str, in_use: int, night: int
-    ) -> dict[str, Any]:
-        account_id, digest = self._organization.id_of(account), _digest(account, region, repository, tag)
+    def _finding(self, where: _Where, cve: str, status: str, night: int) -> dict[str, Any]:
         what = self._night["cves"][cve]
         package = what["package"]
-        number = hashlib.md5(f"{digest}/{cve}".encode(), usedforsecurity=False).hexdigest()
+        number = hashlib.md5(f"{where.digest}/{cve}".encode(), usedforsecurity=False).hexdigest()
         first, now = self._organization.moment(1), self._organization.moment(night)
         vulnerable: dict[str, Any] = {
             "name": package["name"],
@@ -177,7 +212,7 @@ class ImageLoader:
             "epoch": 0,
             "arch": package.get("arch", "AMD64"),
             "packageManager": package.get("manager", "OS"),
-            "sourceLayerHash": "sha256:" + hashlib.sha256(f"{digest}/base".encode()).hexdigest(),
+            "sourceLayerHash": "sha256:" + hashlib.sha256(f"{where.digest}/base".encode()).hexdigest(),
         }
         if "path" in package:
             vulnerable["filePath"] = package["path"]
@@ -196,8 +231,8 @@ class ImageLoader:
             "cvss": [],
         }
         finding: dict[str, Any] = {
-            "findingArn": f"arn:aws:inspector2:{region}:{account_id}:finding/{number}",
-            "awsAccountId": account_id,
+            "findingArn": f"arn:aws:inspector2:{where.region}:{where.account_id}:finding/{number}",
+            "awsAccountId": where.account_id,
             "type": "PACKAGE_VULNERABILITY",
             "title": f"{cve} - {package['name']}",
             "description": what["title"],
@@ -212,20 +247,20 @@ class ImageLoader:
             "resources": [
                 {
                     "type": "AWS_ECR_CONTAINER_IMAGE",
-                    "id": _image_arn(account_id, region, repository, digest),
+                    "id": where.arn,
                     "partition": "aws",
-                    "region": region,
+                    "region": where.region,
                     "tags": {},
                     "details": {
                         "awsEcrContainerImage": {
-                            "repositoryName": repository,
-                            "imageTags": [tag],
-                            "imageHash": digest,
-                            "registry": account_id,
+                            "repositoryName": where.repository,
+                            "imageTags": where.tags,
+                            "imageHash": where.digest,
+                            "registry": where.account_id,
                             "architecture": "amd64",
                             "platform": "DEBIAN_12",
                             "pushedAt": first - timedelta(days=6),
-                            "inUseCount": in_use,
+                            "inUseCount": where.in_use,
                         }
                     },
                 }
@@ -276,32 +311,50 @@ def drifted(epss: float, cve: str, night: int) -> float:
     return round(min(epss * (1 + _DRIFT / 2 * wave), 1.0), 5)
 
 
-def _manifest(account: str, region: str, repository: str, tag: str) -> str:
-    layer = hashlib.sha256(f"layer {account}/{region}/{repository}:{tag}".encode()).hexdigest()
-    config = hashlib.sha256(f"config {account}/{region}/{repository}:{tag}".encode()).hexdigest()
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def _manifest(name: str) -> str:
+    """An image manifest that differs by name, and so does its digest."""
+    layer = hashlib.sha256(f"layer {name}".encode()).hexdigest()
+    config = hashlib.sha256(f"config {name}".encode()).hexdigest()
+    kinds = {
+        "config": "application/vnd.oci.image.config.v1+json",
+        "layer": "application/vnd.oci.image.layer.v1.tar+gzip",
+    }
     return json.dumps(
         {
             "schemaVersion": 2,
-            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": {
-                "mediaType": "application/vnd.docker.container.image.v1+json",
-                "size": 7023,
-                "digest": f"sha256:{config}",
-            },
-            "layers": [
-                {
-                    "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip",
-                    "size": 50_000_000,
-                    "digest": f"sha256:{layer}",
-                }
-            ],
+            "mediaType": _MANIFEST,
+            "config": {"mediaType": kinds["config"], "size": 7023, "digest": f"sha256:{config}"},
+            "layers": [{"mediaType": kinds["layer"], "size": 50_000_000, "digest": f"sha256:{layer}"}],
         }
     )
 
 
-def _digest(account: str, region: str, repository: str, tag: str) -> str:
-    return "sha256:" + hashlib.sha256(_manifest(account, region, repository, tag).encode()).hexdigest()
+def _index(manifests: dict[str, str]) -> str:
+    """An OCI index as BuildKit pushes it: a manifest by platform, and for each an attestation, which is no image."""
+    entries: list[dict[str, Any]] = []
+    for platform, manifest in manifests.items():
+        digest = _digest(manifest)
+        image = {"architecture": platform, "os": "linux"}
+        entries.append({"mediaType": _MANIFEST, "digest": digest, "size": len(manifest), "platform": image})
+        annotations = {
+            "vnd.docker.reference.digest": digest,
+            "vnd.docker.reference.type": "attestation-manifest",
+        }
+        entries.append(
+            {
+                "mediaType": _MANIFEST,
+                "digest": "sha256:" + hashlib.sha256(f"attestation {digest}".encode()).hexdigest(),
+                "size": 566,
+                "platform": {"architecture": "unknown", "os": "unknown"},
+                "annotations": annotations,
+            }
+        )
+    media_type = "application/vnd.oci.image.index.v1+json"
+    return json.dumps({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
 
 
-def _image_arn(account_id: str, region: str, repository: str, digest: str) -> str:
-    return f"arn:aws:ecr:{region}:{account_id}:repository/{repository}/{digest}"
+def _digest(manifest: str) -> str:
+    return "sha256:" + hashlib.sha256(manifest.encode()).hexdigest()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from embedded_aws.contract import Call
 from embedded_aws.direct import Direct, seed
 from embedded_aws.ecs import Ecs
-from embedded_aws.yaml_files import OrganizationError, known
+from embedded_aws.yaml_files import OrganizationError, known, overlay
 
 if TYPE_CHECKING:
     from embedded_aws.load_images import ImageLoader
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SERVICE_KEYS = {
     "cluster", "image", "port", "role", "execution_role", "groups", "subnets", "public_ip", "behind", "desired",
     "launch", "network_mode", "pid_mode", "privileged", "capabilities", "mounts", "environment", "secrets", "user",
-    "read_only_root", "tags", "sidecars", "container", "task_definition", "rollout_tasks",
+    "read_only_root", "tags", "sidecars", "container", "task_definition", "rollout_tasks", "task_sets",
 }  # fmt: skip
 _MOUNT_KEYS = {"path", "read_only", "at"}
 _SIDECAR_KEYS = {"image", "environment", "secrets", "port", "privileged"}
@@ -67,6 +67,9 @@ class ServiceLoader:
                 self._applied[name] = service
 
     def _play_one(self, name: str, service: dict[str, Any]) -> None:
+        if "task_sets" in service:
+            self._play_task_sets(name, service)
+            return
         definition = self._definition(name, service)
         if self._definitions.get(name) != definition:
             answer = self._call("RegisterTaskDefinition", **definition)
@@ -94,9 +97,35 @@ class ServiceLoader:
         else:
             self._ecs.call(call)
 
+    def _play_task_sets(self, name: str, service: dict[str, Any]) -> None:
+        """A service of an external deployment controller: `task_sets` is percent → what that set has differently."""
+        if name in self._applied:
+            raise OrganizationError(f"{self._where}, service {name}: a service with task_sets cannot change")
+        common = {key: value for key, value in service.items() if key != "task_sets"}
+        self._call(
+            "CreateService",
+            cluster=service["cluster"],
+            serviceName=name,
+            desiredCount=service.get("desired", 1),
+            deploymentController={"type": "EXTERNAL"},
+            tags=_tags(service),
+        )
+        for percent, difference in service["task_sets"].items():
+            one = overlay(common, difference or {})
+            known(one, _SERVICE_KEYS, f"{self._where}, service {name}, task set {percent}")
+            registered = self._call("RegisterTaskDefinition", **self._definition(name, one))
+            self._call(
+                "CreateTaskSet",
+                cluster=service["cluster"],
+                service=name,
+                taskDefinition=registered["taskDefinition"]["taskDefinitionArn"],
+                launchType=_launch_type(one),
+                networkConfiguration={"awsvpcConfiguration": self._network(one)},
+                scale={"value": float(percent), "unit": "PERCENT"},
+            )
+
     def _create(self, name: str, service: dict[str, Any], definition: dict[str, Any], wanted: dict[str, Any]) -> None:
-        tags = [{"key": key, "value": value} for key, value in service.get("tags", {}).items()]
-        wanted |= {"serviceName": name, "launchType": _launch_type(service), "tags": tags}
+        wanted |= {"serviceName": name, "launchType": _launch_type(service), "tags": _tags(service)}
         if "behind" in service:
             container = definition["containerDefinitions"][0]
             wanted["loadBalancers"] = [
@@ -227,6 +256,10 @@ class ServiceLoader:
 
     def _call(self, operation: str, **parameters: Any) -> dict[str, Any]:
         return self._ecs.call(self._prepared(operation, **parameters))
+
+
+def _tags(service: dict[str, Any]) -> list[dict[str, str]]:
+    return [{"key": key, "value": value} for key, value in service.get("tags", {}).items()]
 
 
 def _launch_type(service: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.utils import parse_timestamp
@@ -57,25 +58,60 @@ def service_model(service: str) -> ServiceModel:
     return ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
 
+@dataclass(frozen=True)
+class _Route:
+    """How a REST request is recognised. S3 tells operations of one path apart by query and headers alone."""
+
+    operation: str
+    method: str
+    path: re.Pattern[str]
+    query: dict[str, list[str]]
+    """Query literals of the address, e.g. `list-type=2`; and required members that travel in the query, any value."""
+    headers: set[str]
+
+    def matches(self, request: Request, query: dict[str, list[str]]) -> bool:
+        return (
+            self.method == request.method
+            and self.path.match(request.path) is not None
+            and all(name in query and values in ([""], query[name]) for name, values in self.query.items())
+            and self.headers <= request.headers.keys()
+        )
+
+
 @cache
-def _routes(service: str) -> list[tuple[str, re.Pattern[str], dict[str, list[str]], str]]:
-    """(method, path pattern, required query literals, operation), the most specific first."""
+def _routes(service: str) -> list[_Route]:
+    """The most demanding first."""
     routes = []
     model = service_model(service)
     for name in model.operation_names:
-        http = model.operation_model(name).http
-        path, _, query = http["requestUri"].partition("?")
+        operation = model.operation_model(name)
+        path, _, literals = operation.http["requestUri"].partition("?")
         pattern = re.sub(r"\\\{(\w+)\\\+\\\}", r"(?P<\1>.+)", re.escape(path))
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", pattern)
-        literals = parse_qs(query, keep_blank_values=True)
-        routes.append((http["method"], re.compile(pattern + "/?$"), literals, name))
-    routes.sort(key=lambda route: (-len(route[2]), route[1].pattern.count("?P<"), -len(route[1].pattern)))
+        query, headers = parse_qs(literals, keep_blank_values=True), set()
+        shape = operation.input_shape
+        for member in (shape.members[required] for required in shape.required_members) if shape else ():
+            if member.serialization.get("location") == "querystring":
+                query.setdefault(member.serialization["name"], [""])
+            elif member.serialization.get("location") == "header":
+                headers.add(member.serialization["name"].lower())
+        routes.append(_Route(name, operation.http["method"], re.compile(pattern + "/?$"), query, headers))
+    routes.sort(
+        key=lambda route: (
+            -len(route.query) - len(route.headers),
+            route.path.pattern.count("?P<"),
+            -len(route.path.pattern),
+        )
+    )
     return routes
 
 
 def operation_name(service: str, request: Request) -> str:
-    """The operation a request names; raises UnknownOperation."""
-    model = service_model(service)
+    """The operation a request names; raises UnknownOperation, for a service without a model too."""
+    try:
+        model = service_model(service)
+    except UnknownServiceError as unknown:
+        raise UnknownOperation(f"no service model is called {service}") from unknown
     protocol = model.metadata["protocol"]
     if protocol == "json":
         name = request.headers.get("x-amz-target", "").rpartition(".")[2]
@@ -88,29 +124,10 @@ def operation_name(service: str, request: Request) -> str:
             return name
     else:
         query = parse_qs(request.query, keep_blank_values=True)
-        for method, pattern, literals, name in _routes(service):
-            if (
-                method == request.method
-                and pattern.match(request.path)
-                and _has(query, literals)
-                and _headers_required(model.operation_model(name)) <= request.headers.keys()
-            ):
-                return name
+        for route in _routes(service):
+            if route.matches(request, query):
+                return route.operation
     raise UnknownOperation(f"{service}: no operation for {request.method} {request.path}")
-
-
-def _has(query: dict[str, list[str]], literals: dict[str, list[str]]) -> bool:
-    return all(key in query and (values == [""] or query[key] == values) for key, values in literals.items())
-
-
-def _headers_required(operation: OperationModel) -> set[str]:
-    """S3's CopyObject differs from PutObject only by a header that it requires."""
-    shape = operation.input_shape
-    required = shape.required_members if shape is not None else []
-    members = [shape.members[name] for name in required]
-    return {
-        member.serialization["name"].lower() for member in members if member.serialization.get("location") == "header"
-    }
 
 
 # --- requests -----------------------------------------------------------------------------------------------
@@ -130,8 +147,8 @@ def decode(service: str, operation: str, request: Request) -> dict[str, Any]:
         members = _decode_structure(shape, body)
     else:
         members = {payload: _decode_value(shape.members[payload], body)}
-    route = next(pattern for _, pattern, _, name in _routes(service) if name == operation)
-    matched = route.match(request.path)
+    route = next(one for one in _routes(service) if one.operation == operation)
+    matched = route.path.match(request.path)
     in_path = matched.groupdict() if matched else {}
     query = parse_qs(request.query)
     for name, member in shape.members.items():
@@ -249,8 +266,9 @@ def _encode_value(shape: Shape, value: Any, where: str) -> Any:
         return base64.b64encode(value).decode()
     if not isinstance(value, _TYPES[shape.type_name]) or (isinstance(value, bool) != (shape.type_name == "boolean")):
         raise ContractError(f"{where} must be {shape.type_name}, is {type(value).__name__}")
-    if shape.type_name == "string" and shape.enum and value not in shape.enum:
-        raise ContractError(f"{where} must be one of {shape.enum}, is {value!r}")
+    allowed = getattr(shape, "enum", [])
+    if allowed and value not in allowed:
+        raise ContractError(f"{where} must be one of {allowed}, is {value!r}")
     return value
 
 

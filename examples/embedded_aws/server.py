@@ -30,6 +30,7 @@ from embedded_aws.faults import Fault, Faults
 from embedded_aws.http_server import ConnectionDropped, HttpServer
 from embedded_aws.inspector2 import Inspector2
 from embedded_aws.moto_app import SCOPE, Moto
+from embedded_aws.organization import Organization
 
 _DEFAULT_ACCOUNT = "123456789012"
 
@@ -74,7 +75,7 @@ class EmbeddedAws:
         self.calls_by_role: Counter[tuple[str, str, str]] = Counter()
         """Calls by (role name, service, operation); the scanner's own user is the role ''."""
         self.endpoint_url = ""
-        self.organization: Any = None
+        self.organization: Organization | None = None
 
     @property
     def _fakes(self) -> dict[str, Fake]:
@@ -127,8 +128,6 @@ class EmbeddedAws:
         self._scanner("aws", _DEFAULT_ACCOUNT)
 
     def _load(self, path: Path) -> None:
-        from embedded_aws.organization import Organization  # pulls in YAML and moto's EC2, which bare tests skip
-
         self.organization = Organization(path, self)
         self.organization.play(self.night)
         self._scanner("aws", self.organization.scanner_account)
@@ -147,6 +146,12 @@ class EmbeddedAws:
         key = iam.create_access_key("ecs-exposure-scanner")
         self._base_key = (key.access_key_id, key.secret_access_key)
         self._base = Principal(account_id, f"arn:{partition}:iam::{account_id}:user/ecs-exposure-scanner")
+        self._principals[key.access_key_id] = self._base
+
+    @property
+    def failures(self) -> list[str]:
+        """Tracebacks of our own bugs since the start; any left makes the end of the `with` block fail."""
+        return self._server.failures
 
     # --- state between runs ---
 
@@ -192,9 +197,15 @@ class EmbeddedAws:
             "AWS_REGION": "us-east-1",
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_EC2_METADATA_DISABLED": "true",
-            # An AWS profile of the machine's user must not reach a real account by accident.
-            "AWS_CONFIG_FILE": os.devnull,
+            # Whatever the user's own environment says must not reach a real account by accident, or stop the child.
+            "AWS_SESSION_TOKEN": "embedded",
+            "AWS_PROFILE": "default",
+            "AWS_DEFAULT_PROFILE": "default",
+            "AWS_CONFIG_FILE": str(Path(__file__).with_name("aws_config")),
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+            "AWS_USE_FIPS_ENDPOINT": "false",
+            "AWS_USE_DUALSTACK_ENDPOINT": "false",
             "NO_PROXY": f"{no_proxy},127.0.0.1" if no_proxy else "127.0.0.1",
         }
         if self.today is not None:
@@ -232,8 +243,9 @@ class EmbeddedAws:
         truncate: bool = False,
         drop: bool = False,
     ) -> None:
-        """Make matching calls fail: with an error `code`, with an answer that lost its lists (`truncate`), or
-        with a dropped connection (`drop`). The first `after` matching calls pass, then `times` of them fail."""
+        """Make matching calls of a service (boto3's names, e.g. "elbv2" and "DescribeListeners") fail: with an error
+        `code`, with an answer that lost its lists (`truncate`), or with a dropped connection (`drop`). The first
+        `after` matching calls pass, then `times` of them fail (None: all)."""
         fault = Fault(service, operation, account_id, region, code, status, message, times, after, truncate, drop)
         self._faults.add(fault)
 
@@ -257,8 +269,13 @@ class EmbeddedAws:
         try:
             operation = protocol.operation_name(service, request)
         except protocol.UnknownOperation as unknown:
+            if service not in self._fakes:  # one of moto's many other services
+                return self.moto.ask(environ, body)
             return protocol.error(service, "UnknownOperationException", str(unknown), 404)
         principal = self._principal(scope["key"], scope["region"])
+        if principal is None:
+            message = "The security token included in the request is invalid."
+            return protocol.error(service, "UnrecognizedClientException", message, 403)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = principal.account_id
         fake = self._fakes.get(service)
         parameters = {} if fake is None else protocol.decode(service, operation, request)
@@ -309,15 +326,18 @@ class EmbeddedAws:
             self._principals[key.group(1).decode()] = Principal(account_id, arn, role)
         return response
 
-    def _principal(self, access_key: str, region: str) -> Principal:
-        """Who owns the key: a session of ours, a key that somebody created in IAM, else the scanner's own user."""
+    def _principal(self, access_key: str, region: str) -> Principal | None:
+        """Who owns the key: a session of ours, a key that somebody created in IAM, else the scanner's own user.
+
+        None for a session of before a reset: taking it for the scanner would answer from the wrong account.
+        """
         if access_key in self._principals:
             return self._principals[access_key]
         partition = get_partition(region)
         for account_id, partitions in list(iam_backends.items()):
             if access_key in partitions[partition].access_keys:
                 return Principal(account_id, f"arn:{partition}:iam::{account_id}:user/{access_key}")
-        return self._base
+        return None if access_key.startswith("ASIA") else self._base
 
 
 def _headers(environ: WSGIEnvironment) -> dict[str, str]:

@@ -34,6 +34,8 @@ def page(items: Sequence[_T], token: str | None, size: int, error_code: str) -> 
             start = int(base64.b64decode(token, validate=True))
         except (binascii.Error, ValueError) as broken:
             raise AwsError(error_code, "Invalid token") from broken
+        if not 0 < start < len(items):
+            raise AwsError(error_code, "Invalid token")
     end = start + size
     following = base64.b64encode(str(end).encode()).decode() if end < len(items) else None
     return list(items[start:end]), following

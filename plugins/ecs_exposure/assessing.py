@@ -105,7 +105,7 @@ def _database(settings: Settings, lake: Lake, day: date, version: str, *, is_reb
             log.info("rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day)
             with _database(settings, lake, previous_day, version, is_rebase=True) as rebased:
                 models.build(rebased, settings.sql)
-                rows = rebased.execute("select * from exposures.exposure").to_arrow_table()
+                rows = rebased.sql("select * from exposures.exposure").to_arrow_table()
             connection.register("rebased_exposure", rows)
             connection.execute("insert into rebased.exposure by name select * from rebased_exposure")
         else:
@@ -119,9 +119,9 @@ def _result_tables(
     for name in made:
         declared = RESULTS[name.partition(".")[2]]
         order = ", ".join(f'"{column}"' for column in declared.key)
-        reader = connection.execute(f"select * from {name} order by {order}").to_arrow_reader(50_000)
+        reader = connection.sql(f"select * from {name} order by {order}").to_arrow_reader(50_000)
         yield declared.name, _cast(reader, declared)
-    coverage = connection.execute("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
+    coverage = connection.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
     yield "coverage", coverage.cast(RESULTS["coverage"].schema)
     finding = RESULTS["finding"]
     yield "finding", finding.to_arrow({"snapshot_date": day, **row} for row in finding_rows(connection, settings))

@@ -1,7 +1,8 @@
-"""Access to AWS: one assumed role per account and purpose, clients under a request budget, errors told in coverage's words.
+"""Access to AWS: one assumed role per account and purpose, clients under a request budget, errors told in coverage's
+words.
 
-Nothing here knows a dataset. Every request a client really sends (retries included) first waits for its share of AWS's published
-rate and is counted.
+Nothing here knows a dataset. Every request a client really sends (retries included) first waits for its share of
+AWS's published rate and is counted.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ ROLE_SECONDS = (
 
 
 class IncompleteAnswer(Exception):
-    """AWS answered 200 but without what the operation must return, e.g. a list operation without its list: never an empty list."""
+    """AWS answered 200 but without what the operation must return, e.g. a list operation without its list: never an
+    empty list.
+    """
 
 
 class RoleError(ClientError):
-    """A role could not be assumed. `role_arn` names it; the text never quotes AWS's own, which may hold the external id."""
+    """A role could not be assumed. `role_arn` names it; the text never quotes AWS's own, which may hold the external
+    id.
+    """
 
     def __init__(self, error: ClientError, role_arn: str) -> None:
         code = error.response.get("Error", {}).get("Code", "Unknown")
@@ -96,7 +101,8 @@ _DEFAULTS = {
     "ec2": (100, 20, False),  # EC2 API throttling: 100/20 for each non-mutating action when paginated
     "elbv2": (40, 10, True),  # the ELB page contradicts itself (200/50 and 40/10 account-wide): the careful one
     "securityhub": (30, 10, False),
-    # IAM, ECR, Inspector, Organizations and STS publish no rate for these operations: ours, modest; adaptive retries go lower.
+    # IAM, ECR, Inspector, Organizations and STS publish no rate for these operations: ours, modest; adaptive retries
+    # go lower.
     "iam": (20, 10, True),
     "ecr": (40, 20, False),
     "inspector2": (40, 20, False),
@@ -148,18 +154,19 @@ class _Assumed:
 class AwsAccess:
     """Clients of every account of the organisation.
 
-    Base credentials come from the environment (botocore's default chain). Each account and purpose has one assumed role, refreshed
-    by itself, with the external id of the settings and a regional STS endpoint. All sessions share one loader of service models:
-    without it each costs 27 MiB instead of 2.6. Thread-safe.
+    Base credentials come from the environment (botocore's default chain). Each account and purpose has one assumed
+    role, refreshed by itself, with the external id of the settings and a regional STS endpoint. All sessions share
+    one loader of service models: without it each costs 27 MiB instead of 2.6. Thread-safe.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sts: Any = None) -> None:
+        """`sts` assumes the roles in the scanner's own name; by default a client with the environment's credentials."""
         self._settings = settings
         self._lock = threading.RLock()
         self._loader = create_loader()
         self._sessions: dict[tuple[str, Purpose], Session] = {}
         self._clients: dict[tuple[str, str, str, Purpose], Any] = {}
-        self._sts: Any = None
+        self._sts = sts
         self._buckets: dict[tuple[str, str, str, str], Bucket] = {}
         self._counts: Counter[tuple[str, str, str, str]] = Counter()
         self._config = Config(
@@ -172,7 +179,9 @@ class AwsAccess:
         )
 
     def client(self, service: str, account_id: str, region: str, purpose: Purpose = "read") -> Any:
-        """The boto3 client of a service in an account and Region, made once. Region `global` is the partition's pseudo Region."""
+        """The boto3 client of a service in an account and Region, made once. Region `global` is the partition's
+        pseudo Region.
+        """
         key = (service, account_id, region, purpose)
         with self._lock:
             if key not in self._clients:
@@ -180,7 +189,9 @@ class AwsAccess:
             return self._clients[key]
 
     def assume(self, account_id: str, purpose: Purpose = "read") -> None:
-        """Assume the account's role now, if it is not assumed yet. Raises RoleError, or BotoCoreError without base credentials."""
+        """Assume the account's role now, if it is not assumed yet. Raises RoleError, or BotoCoreError without base
+        credentials.
+        """
         with self._lock:
             session = self._session(account_id, purpose)
         credentials = session.get_credentials()
@@ -264,7 +275,8 @@ class AwsAccess:
         region = self._settings.regions[0]
         with self._lock:
             if self._sts is None:
-                # One client for all roles: STS is asked in the scanner's own name, so its calls belong to no member account.
+                # One client for all roles: STS is asked in the scanner's own name, so its calls belong to no member
+                # account.
                 self._sts = self._create(self._new_session(), "sts", "", region)
         arn = self.role_arn(account_id, purpose)
         external = self._settings.external_id
@@ -332,8 +344,8 @@ _SERVICES_THAT_ARE_SWITCHED_ON = {
 def classify(error: Exception) -> tuple[Status, str]:
     """Coverage's status for an error of AWS_ERRORS, and a message of at most 500 characters that says what to do.
 
-    The message holds AWS's code and text (never a request, a container's settings or a credential). Other exceptions are
-    programming errors: give them to nobody but the traceback.
+    The message holds AWS's code and text (never a request, a container's settings or a credential). Other exceptions
+    are programming errors: give them to nobody but the traceback.
     """
     status, text = _classify(error)
     return status, bounded(text)

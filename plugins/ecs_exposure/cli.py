@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -294,7 +295,7 @@ def explain(
     """
     with clear_errors():
         from ecs_exposure.explain import explain as explained
-        from ecs_exposure.explain import print_explanation
+        from ecs_exposure.explain_page import print_explanation
         from ecs_exposure.history import assessed_day
 
         settings = _settings(lake)
@@ -341,8 +342,9 @@ def trends(
         if form is Format.table:
             typer.echo(f"{known[name].question}  ({begin} to {end})\n")
         count = print_rows(answer.columns, answer.rows, form, sys.stdout)
-        if form is Format.table and not count:
-            typer.echo("Nothing in this period.")
+        if form is Format.table:
+            typer.echo("" if count else "Nothing in this period.")
+            typer.echo(textwrap.fill(known[name].notes, 98))
 
 
 @app.command()

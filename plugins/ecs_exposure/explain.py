@@ -7,16 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ecs_exposure.exposures import STYLES, connect_to_day, find, legend, severity_text
+from ecs_exposure.exposures import connect_to_day, find
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect, trait_texts
-from ecs_exposure.output import cell, clean, console
+from ecs_exposure.models import attach_reference, connect, trait_texts
+from ecs_exposure.output import cell, clean
+from ecs_exposure.schemas.results import severity_rank
 
 HISTORY_DAYS = 90
 WORST_VULNERABILITIES = 5
+LISTED = 5  # members of a list shown in one line
 
 _DAY_TABLES = ("trait_hit", "driver", "path", "fix", "service_image", "image_vulnerability", "coverage", "lifecycle")
 _VULNERABILITIES = f"""
@@ -86,6 +88,9 @@ def explain(lake: Lake, day: date, text: str, sql: Path, since: date | None = No
     for driver in drivers:
         driver["inputs"] = _parsed(driver["inputs"])
     exposure["tags"] = _parsed(exposure["tags"])
+    attach_reference(connection, sql)
+    listed = fetch(connection, "select likelihood, impact, severity from reference.severity_matrix").rows
+    matrix = {(likelihood, impact): severity for likelihood, impact, severity in listed}
     lifecycle = of("lifecycle", "snapshot_date")
     begin = since or day - timedelta(days=HISTORY_DAYS)
     history = connect()
@@ -97,7 +102,7 @@ def explain(lake: Lake, day: date, text: str, sql: Path, since: date | None = No
     return Explanation(
         day=day,
         exposure=exposure,
-        steps=severity_steps(exposure, drivers),
+        steps=severity_steps(exposure, drivers, matrix),
         traits=traits,
         paths=paths,
         drivers=drivers,
@@ -115,257 +120,78 @@ def _parsed(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def severity_steps(exposure: Mapping[str, Any], drivers: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """How the severity came about, in order: `step`, the `result` it gave, and `because`, the rule and its source."""
-    steps = []
+def severity_steps(
+    exposure: Mapping[str, Any], drivers: Iterable[Mapping[str, Any]], matrix: Mapping[tuple[str, str], str]
+) -> list[dict[str, str]]:
+    """How the severity came about, in order: `step`, the `result` it gave, and `because`, the rule and its source.
+
+    `matrix` is AWS's, as {(likelihood, impact): severity}.
+    """
     shown = next((driver for driver in drivers if driver["driver"] == exposure["driver"]), None)
-    reached = {
-        "DIRECT": "the internet reaches it directly",
-        "VIA_LOAD_BALANCER": "the internet reaches it through a load balancer",
-        "NOT_REACHABLE": "no path from the internet was found",
-        "UNKNOWN": "whether the internet reaches it could not be decided",
-    }[exposure["reachability"]]
-    steps.append(_step("Exposed", "yes" if exposure["is_exposed"] else "no", reached))
+    steps = [("Exposed", "yes" if exposure["is_exposed"] else "no", _REACHED[exposure["reachability"]])]
     if exposure["driver"] is None:
-        steps.append(_step("Driver", "none", "nothing found decides a severity by itself"))
+        steps.append(("Driver", "none", "nothing found decides a severity by itself"))
     else:
-        steps.append(_step("Driver", exposure["driver"], _driver_reason(shown)))
-        inputs = (
-            f" ({_pairs(shown['inputs'])})" if shown and isinstance(shown["inputs"], dict) and shown["inputs"] else ""
-        )
-        steps.append(
-            _step("Likelihood", exposure["likelihood"], f"{exposure['driver_rule'] or 'rule not recorded'}{inputs}")
-        )
-    steps.append(
-        _step(
-            "Impact", exposure["impact"], exposure["impact_reason"] or "nothing the containers hold or may do raises it"
-        )
-    )
-    if exposure["driver"] is None:
-        reason = "a service without a driver is informational: kept in the lake, not published"
-    elif exposure["impact"] == "Unknown":
-        reason = "the impact is not known, so the likelihood alone decides"
-    else:
-        reason = f"AWS's matrix: likelihood {exposure['likelihood']} × impact {exposure['impact']}"
-    before = shown["severity"] if shown and shown["severity"] != exposure["severity"] else None
-    steps.append(_step("Severity", before or exposure["severity"], reason))
-    if before:
-        cap = (
-            "nothing runs and nothing is desired: at most MEDIUM"
-            if exposure["is_dormant"]
-            else "adjusted for the whole service"
-        )
-        steps.append(_step("Dormant" if exposure["is_dormant"] else "Adjusted", exposure["severity"], cap))
-    elif exposure["is_dormant"]:
-        steps.append(_step("Dormant", exposure["severity"], "nothing runs and nothing is desired: at most MEDIUM"))
+        kind = {"vulnerability": "a vulnerability of a running image", "configuration": "a configuration"}
+        what = f"{kind[shown['kind']]}, the worst of the candidates" if shown else "what decided when it was last seen"
+        steps.append(("Driver", exposure["driver"], what))
+        inputs = shown["inputs"] if shown and isinstance(shown["inputs"], dict) else {}
+        told = f" ({pairs(inputs)})" if inputs else ""
+        steps.append(("Likelihood", exposure["likelihood"], f"{exposure['driver_rule'] or 'rule not recorded'}{told}"))
+    impact_reason = exposure["impact_reason"] or "nothing the containers hold or may do raises it"
+    steps.append(("Impact", exposure["impact"], impact_reason))
+    steps += _matrix_steps(exposure, shown, matrix)
     if exposure["is_minimum"]:
-        steps.append(
-            _step("At least", exposure["severity"], exposure["minimum_reason"] or "something was not seen or not known")
-        )
+        reason = exposure["minimum_reason"] or "something was not seen or not known"
+        steps.append(("At least", exposure["severity"], reason))
     if exposure["is_carried"]:
-        steps.append(
-            _step(
-                "Carried over",
-                str(exposure["observed_date"]),
-                "not seen today: this is the last day it was; nothing is lowered meanwhile",
-            )
-        )
+        reason = "not seen today; this is the last day it was, and nothing is lowered meanwhile"
+        steps.append(("Carried over", str(exposure["observed_date"]), reason))
     known = exposure["highest_probability"]
     probability = "no exploit probability is known" if known is None else f"highest exploit probability {known:.4f}"
-    steps.append(
-        _step(
-            "Score", f"{exposure['score']:.1f} of 100", f"orders exposures inside {exposure['severity']}; {probability}"
-        )
-    )
-    return [{key: str(value) for key, value in step.items()} for step in steps]
+    reason = f"orders exposures within {exposure['severity']}; {probability}"
+    steps.append(("Score", f"{exposure['score']:.1f} of 100", reason))
+    return [{"step": step, "result": str(result), "because": because} for step, result, because in steps]
 
 
-def _step(step: str, result: object, because: str) -> dict[str, object]:
-    return {"step": step, "result": result, "because": because}
+_REACHED = {
+    "DIRECT": "the internet reaches it directly",
+    "VIA_LOAD_BALANCER": "the internet reaches it through a load balancer",
+    "NOT_REACHABLE": "no path from the internet was found",
+    "UNKNOWN": "whether the internet reaches it could not be decided",
+}
 
 
-def _driver_reason(driver: Mapping[str, Any] | None) -> str:
-    if driver is None:
-        return "the candidate that decided the severity"
-    kind = "a vulnerability of a running image" if driver["kind"] == "vulnerability" else "a configuration"
-    return f"{kind}: the worst of the candidates below"
+def _matrix_steps(
+    exposure: Mapping[str, Any], shown: Mapping[str, Any] | None, matrix: Mapping[tuple[str, str], str]
+) -> list[tuple[str, str, str]]:
+    """What AWS's matrix gives, and what moved the severity away from it."""
+    final = exposure["severity"]
+    if exposure["driver"] is None:
+        return [("Severity", final, "without a driver an exposure is informational: kept in the lake, not published")]
+    pair = (exposure["likelihood"], exposure["impact"])
+    reason = f"AWS's matrix: likelihood {pair[0]} × impact {pair[1]}"
+    if pair[1] == "Unknown":
+        reason = f"the impact could not be determined: the baseline of likelihood {pair[0]}"
+    given = matrix.get(pair, final)
+    steps = [("Severity", given, reason)]
+    cap = shown["inputs"].get("severity_cap") if shown and isinstance(shown["inputs"], dict) else None
+    if severity_rank(final) < severity_rank(given):
+        steps.append(("Kept", final, "it was not completely seen today, and what is not seen lowers nothing"))
+    elif final != given and exposure["is_dormant"]:
+        steps.append(("Dormant", final, "nothing runs and nothing is desired: at most MEDIUM"))
+    elif final != given:
+        reason = f"this trait alone is at most {cap}" if cap else "the rules of the day it was computed on"
+        steps.append(("Capped", final, reason))
+    return steps
 
 
-def _pairs(value: Mapping[str, Any]) -> str:
-    return ", ".join(f"{clean(name)} {cell(item)}" for name, item in value.items())
+def pairs(value: Mapping[str, Any]) -> str:
+    """`name value, name value`, long lists shortened."""
+    return ", ".join(f"{clean(name)} {_short(item)}" for name, item in value.items() if item not in ("", None, []))
 
 
-def print_explanation(told: Explanation, out: IO[str]) -> None:
-    """The explanation for a reader in a terminal; text from outside is shown literally."""
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    screen, row = console(out), told.exposure
-
-    def heading(text: str) -> None:
-        screen.print()
-        screen.print(Text(text, style="bold"))
-
-    def show(*parts: Any, indent: int = 2) -> None:
-        for part in parts:
-            screen.print(Padding(part if not isinstance(part, str) else Text(part), (0, 0, 0, indent)))
-
-    def coloured(before: str, severity: str) -> Text:
-        return Text.assemble(before, (severity, STYLES[severity]))
-
-    def grid(rows: Iterable[tuple[Any, ...]], *styles: str) -> Table:
-        table = Table.grid(padding=(0, 2))
-        for style in styles:
-            table.add_column(style=style, overflow="fold")
-        for cells in rows:
-            table.add_row(*(item if isinstance(item, Text) else Text(cell(item)) for item in cells))
-        return table
-
-    screen.print(Text.assemble(severity_text(row), "  ", (clean(row["title"]), "bold")))
-    owner = cell(row["owner"]) if row["owner"] else "no owner"
-    due = f", due {row['due_date']}" if row["due_date"] else ""
-    since = f"open since {told.opened_date}" if told.opened_date else f"first seen {row['first_observed_date']}"
-    account = f"{clean(row['account_name'])} {row['account_id']}" if row["account_name"] else row["account_id"]
-    show(
-        grid(
-            [
-                ("service", row["resource_id"]),
-                ("account", f"{account} · {cell(row['ou_path'])} · {clean(row['region'])}"),
-                ("owner", owner),
-                ("dates", f"as of {told.day}, {since}{due}"),
-                ("runs", f"{cell(row['launch_type'])} · {cell(row['task_definition_arns'])}"),
-            ],
-            "dim", "",
-        )
-    )  # fmt: skip
-    for line in legend([row]):
-        show(Text(line, style="dim"))
-
-    heading("How the severity came about")
-    steps = [
-        (
-            f"{number}. {step['step']}",
-            Text(clean(step["result"]), style=STYLES.get(step["result"], "bold")),
-            step["because"],
-        )
-        for number, step in enumerate(told.steps, 1)
-    ]
-    show(grid(steps, "", "", ""))
-    if len(told.drivers) > 1:
-        heading("Candidates considered")
-        show(
-            grid(
-                [
-                    (driver["rank"], coloured("", driver["severity"]), driver["driver"],
-                     f"{driver['likelihood']} × {driver['impact']}", driver["rule"])
-                    for driver in told.drivers
-                ],
-                "dim", "", "", "", "dim",
-            )
-        )  # fmt: skip
-
-    heading("Traits")
-    for trait in told.traits:
-        if trait["state"] == "unknown":
-            show(Text(f"? {clean(trait['trait'])}: unknown, because what it needs was not seen", style="dim italic"))
-            continue
-        carried = f"  ↺ last seen {trait['observed_date']}" if trait["is_carried"] else ""
-        show(Text.assemble("• ", (clean(trait["trait"]), "bold"), f" ({clean(trait['category'])}){carried}"))
-        if trait["title"]:
-            show(Text(clean(trait["title"])), indent=4)
-        for item in trait["evidence"] if isinstance(trait["evidence"], list) else [trait["evidence"]]:
-            show(Text("evidence: " + (_pairs(item) if isinstance(item, dict) else cell(item)), style="dim"), indent=4)
-
-    heading("How the internet reaches it")
-    if not told.paths:
-        show(
-            {"NOT_REACHABLE": "No path was found.", "UNKNOWN": "Not decided: what it takes was not seen."}.get(
-                row["reachability"], "No path is recorded."
-            )
-        )
-    for path in told.paths:
-        show(
-            Text(
-                f"{path['kind']}" + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else ""),
-                style="dim",
-            )
-        )
-        for number, hop in enumerate(path["hops"] if isinstance(path["hops"], list) else [path["hops"]]):
-            show(
-                ("└▶ " if number else "") + (_pairs(hop) if isinstance(hop, dict) else cell(hop)), indent=2 + 2 * number
-            )
-
-    if told.images:
-        heading("Images")
-        show(
-            grid(
-                [
-                    (image["container_name"], image["image"], clean(image["scan_status"]).replace("_", " "),
-                     "running" if image["is_running"] else f"last running {cell(image['last_running_date'])}")
-                    for image in told.images
-                ],
-                "", "", "", "dim",
-            )
-        )  # fmt: skip
-    if told.vulnerabilities:
-        heading(f"Worst vulnerabilities ({len(told.vulnerabilities)} of {cell(row['vulnerability_count'])})")
-        show(
-            grid(
-                [
-                    (item["vulnerability_id"], item["severity"], item["packages"], _exploitation(item), _remedy(item))
-                    for item in told.vulnerabilities
-                ],
-                "", "", "", "", "dim",
-            )
-        )  # fmt: skip
-
-    heading("What lowers it")
-    if told.fixes:
-        show(
-            grid(
-                [
-                    (f"{fix['rank']}.", fix["description"], coloured("→ ", fix["severity_after"]),
-                     f"score {fix['score_before']:.0f} → {fix['score_after']:.0f}")
-                    for fix in told.fixes
-                ],
-                "dim", "", "", "dim",
-            )
-        )  # fmt: skip
-    else:
-        show("No single fix lowers it." if row["driver"] else "Nothing needs lowering.")
-
-    if told.not_seen:
-        heading("What was not seen (unknown, not absent)")
-        show(
-            grid(
-                [
-                    (item["dataset"], item["status"], f"last seen {cell(item['observed_date'])}", item["message"])
-                    for item in told.not_seen
-                ],
-                "", "bold", "dim", "",
-            )
-        )  # fmt: skip
-
-    heading(f"Changes since {told.changes_since}")
-    if not told.changes:
-        show("None.")
-    for change in told.changes:
-        why = "  (our rules changed, not the service)" if change["cause"] == "rules" else ""
-        moved = f"{change['severity_before'] or 'none'} → {change['severity_after'] or 'none'}"
-        traits = [f"+{clean(name)}" for name in change["traits_added"]] + [
-            f"−{clean(name)}" for name in change["traits_removed"]
-        ]
-        show(f"{change['snapshot_date']}  {change['change']:<9} {moved}  {' '.join(traits)}{why}")
-
-
-def _exploitation(item: Mapping[str, Any]) -> str:
-    known = "EPSS not known" if item["probability"] is None else f"p {item['probability']:.3f}"
-    words = ["known exploited" if item["kev"] else None, "exploit public" if item["exploit_available"] else None, known]
-    return ", ".join(word for word in words if word) + (" ↺" if item["is_carried"] else "")
-
-
-def _remedy(item: Mapping[str, Any]) -> str:
-    return cell(
-        item["fix_command"] or (f"fixed in {item['fixed_in_version']}" if item["fixed_in_version"] else "no fix named")
-    )
+def _short(item: Any) -> str:
+    if isinstance(item, list) and len(item) > LISTED:
+        return f"{cell(item[:LISTED])} … and {len(item) - LISTED} more"
+    return cell(item)

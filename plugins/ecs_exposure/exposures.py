@@ -166,11 +166,16 @@ def exposure_table(rows: Sequence[Mapping[str, Any]], day: date) -> Any:
         service = Text.assemble((clean(row["service_name"]), "bold"), "\n", (clean(place), "dim"))
         traits = Text(", ".join(map(clean, row["traits"])))
         if row["unknown_traits"]:
-            unknown = ("\n" if row["traits"] else "") + "unknown: " + ", ".join(map(clean, row["unknown_traits"]))
+            unknown = ("\n" if row["traits"] else "") + "unknown: " + some(row["unknown_traits"], 2, "traits")
             traits.append(unknown, style="dim italic")
         owner = Text.assemble(clean(row["owner"] or "no owner"), "\n", due_text(row, day))
         table.add_row(severity_text(row), service, traits, REACHED[row["reachability"]], owner)
     return table
+
+
+def some(names: Sequence[str], most: int, noun: str) -> str:
+    """The names when they are few, else only how many of what."""
+    return ", ".join(map(clean, names)) if len(names) <= most else f"{len(names)} {noun}"
 
 
 def legend(rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -199,7 +199,7 @@ def _profile(connection: duckdb.DuckDBPyConnection, collapse_min_rows: float) ->
     A collapse is judged only where at least `collapse_min_rows` rows were seen last, and only once: a target whose rows were refused the night
     before is compared with those refused rows.
     """
-    return connection.execute(
+    return connection.sql(
         """with dangling as (
             select deployment.account_id, deployment.region, count(*) as dangling_count
             from snapshot.deployment as deployment
@@ -227,5 +227,5 @@ def _profile(connection: duckdb.DuckDBPyConnection, collapse_min_rows: float) ->
         left join dangling using (account_id, region)
         left join missing_role using (account_id, region)
         order by expected.account_id, expected.region, expected.dataset""",
-        [collapse_min_rows],
+        params=[collapse_min_rows],
     ).to_arrow_table()

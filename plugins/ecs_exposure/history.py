@@ -181,7 +181,7 @@ def query(
                 )
                 if tables and schema_days:
                     lake.attach_history(connection, schema, since=schema_days[0], until=schema_days[-1], tables=tables)
-                    files += lake.local(
+                    files += lake.storage.local(
                         file for name in sorted(tables) for file in lake.result_files(name, schema_days)
                     )
                 else:

@@ -165,6 +165,8 @@ class Lake:
             connection.executemany(f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True)))
             listed = ", ".join(f"'{_quote(path)}'" for path in paths)
             columns = ", ".join(f'"{column}"' for column in dataset.column_names)
+            # `account` is one target's answer about all accounts; everything else is about its own target.
+            is_own = "" if name == "account" else "named.account_id = rows.account_id and named.region = rows.region and"
             select = f"""select {columns} from (
                 select * from {schema}.{name} union all by name
                 select rows.* exclude (part)
@@ -173,7 +175,7 @@ class Lake:
                     select coverage.account_id, coverage.region, parts.part
                     from {schema}.coverage as coverage join {schema}.part_of_{name} as parts on parts.file = coverage.file
                     where coverage.dataset = '{name}'
-                ) as named on named.account_id = rows.account_id and named.region = rows.region and named.part = rows.part
+                ) as named on {is_own} named.part = rows.part
             )"""
             if name == "image_finding":
                 connection.execute(f"alter table {schema}.{name} rename to no_{name}")

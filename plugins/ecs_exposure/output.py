@@ -169,7 +169,7 @@ def _print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], out: 
         longest = max((cell_len(row[index]) for row in texts), default=0)
         is_text = any(isinstance(row[index], (str, list, dict)) for row in held)
         narrow.append(max(words, min(longest, max(NARROWEST, longest // 4)) if is_text else longest))
-        natural.append(max(words, longest))
+        natural.append(max(cell_len(heading), longest))
     widths = _widths(narrow, natural, screen.width - COLUMN_GAP * (len(headings) - 1))
     if widths is None:
         _print_blocks(columns, texts, screen)

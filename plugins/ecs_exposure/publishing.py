@@ -85,7 +85,10 @@ def check_published(settings: Settings, lake: Lake, day: date) -> dict[str, int]
         setattr(outcome, row["status"], getattr(outcome, row["status"]) + 1)
         if row["status"] == "sent" and row["record_state"] == "ARCHIVED":
             outcome.archived += 1
-    check(outcomes.values())
+    with connect() as connection:
+        lake.attach_results(connection, day, "today", tables=("finding",))
+        findings = {identity for (identity,) in connection.execute("select finding_id from today.finding").fetchall()}
+    check([*outcomes.values(), Outcome(unchanged=len(findings - last.keys()))])
     totals = {name: sum(getattr(outcome, name) for outcome in outcomes.values()) for name in _OUTCOMES}
     return {name: count for name, count in totals.items() if count}
 
@@ -97,9 +100,9 @@ def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Targ
     """The plan for some (account, Region) pairs, or for all."""
     with connect() as connection:
         lake.attach_results(connection, day, "today", tables=("finding", "coverage"))
-        coverage = connection.execute("select account_id, region, dataset, status from today.coverage").to_arrow_table().to_pylist()
+        coverage = connection.sql("select account_id, region, dataset, status from today.coverage").to_arrow_table().to_pylist()
         columns = "*" if targets is not None else "* replace ('' as document)"  # the documents are not needed to count them
-        rows = connection.execute(f"select {columns} from today.finding").to_arrow_reader(1_000)
+        rows = connection.sql(f"select {columns} from today.finding").to_arrow_reader(1_000)
         findings = [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
     ledger = publications_fold(_publications(lake, day - timedelta(days=LEDGER_DAYS), day, targets))
     seen = completely_seen(coverage)
@@ -122,7 +125,7 @@ def _wanted(row: Mapping[str, Any], targets: Collection[Target] | None) -> bool:
 def _publications(lake: Lake, since: date, until: date, targets: Collection[Target] | None) -> list[dict[str, Any]]:
     with connect() as connection:
         lake.attach_history(connection, "history", since=since, until=until, tables=("publication",))
-        rows = connection.execute("select * from history.publication order by published_at, updated_at, finding_id").to_arrow_reader(5_000)
+        rows = connection.sql("select * from history.publication order by published_at, updated_at, finding_id").to_arrow_reader(5_000)
         return [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
 
 
@@ -136,7 +139,7 @@ def _last_documents(lake: Lake, day: date, finding_ids: Iterable[str], ledger: M
     documents: dict[str, str] = {}
     for item in sorted({*days, *([previous] if previous else [])} & set(lake.days())):
         with connect() as connection:
-            lake.attach_results(connection, item, "then", tables=("finding",))
-            found = connection.execute("select finding_id, document from then.finding where list_contains(?, finding_id)", [wanted]).fetchall()
+            lake.attach_results(connection, item, "earlier", tables=("finding",))
+            found = connection.execute("select finding_id, document from earlier.finding where list_contains(?, finding_id)", [wanted]).fetchall()
             documents |= dict(found)
     return documents

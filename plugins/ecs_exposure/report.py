@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
-from ecs_exposure.exposures import STYLES, exposure_table, legend
+from ecs_exposure.exposures import STYLES, exposure_table, legend, some
 from ecs_exposure.output import cell, clean, console
 from ecs_exposure.schemas.results import COVERAGE_STATUSES
 from ecs_exposure.summary import WORST, Summary, is_blind
 
 ACCOUNTS_SHOWN = 12
+MESSAGE_SHOWN = 160  # characters; `ecs-exposure sql "from latest.coverage"` has it whole
 
 
 def print_summary(told: Summary, out: IO[str]) -> None:
@@ -221,14 +222,21 @@ def _coverage_note(row: Mapping[str, Any]) -> Any:
 
     notes = Text()
     if is_blind(row):
-        last = f"last seen {row['last_seen_date']}, carried over since. " if row["last_seen_date"] else "never seen. "
-        notes.append(f"UNKNOWN: {last}", style="bold yellow")
-        notes.append(clean(row["message"] or ""))
+        datasets = row["not_seen_datasets"]
+        what = f"UNKNOWN: {some(datasets, 3, 'datasets')}" if row["ok"] else "UNKNOWN"
+        last = f"last seen {row['last_seen_date']}, carried over since" if row["last_seen_date"] else "never seen"
+        notes.append(f"{what}, {last}. ", style="bold yellow")
+        notes.append(_shortened(row["message"] or ""))
     if row["not_enabled_datasets"]:
         notes.append(
-            ("; " if notes else "") + f"not enabled: {', '.join(map(clean, row['not_enabled_datasets']))}", style="dim"
+            ("; " if notes else "") + f"not enabled: {some(row['not_enabled_datasets'], 3, 'datasets')}", style="dim"
         )
     return notes
+
+
+def _shortened(text: str) -> str:
+    words = clean(text)
+    return words if len(words) <= MESSAGE_SHOWN else words[: MESSAGE_SHOWN - 1].rstrip() + "…"
 
 
 def _account(row: Mapping[str, Any]) -> str:

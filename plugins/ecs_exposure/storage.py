@@ -84,7 +84,7 @@ class Storage:
             if temporary != path:
                 self._fs.move(temporary, path)
         except OSError as error:
-            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
+            raise self._unwritable(relative, error) from None
 
     def write(self, relative: str, rows: pa.Table | pa.RecordBatchReader) -> int:
         """Write one Parquet file, streaming from a reader; returns its rows."""
@@ -158,7 +158,12 @@ class Storage:
                 self._fs.create_dir(path.rpartition("/")[0], recursive=True)
             return pq.ParquetWriter(path, schema, filesystem=self._fs, compression="zstd")
         except OSError as error:
-            raise LakeError(f"cannot write {relative} to the lake at {self.location}: {error}") from None
+            raise self._unwritable(relative, error) from None
+
+    def _unwritable(self, relative: str, error: OSError) -> LakeError:
+        return LakeError(
+            f"cannot write {relative} to the lake at {self.location}: {error}. Check ECS_EXPOSURE_LAKE and its permissions"
+        )
 
     def delete(self, relative: str) -> None:
         """Delete a file; one that is not there is fine."""

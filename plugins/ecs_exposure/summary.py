@@ -35,21 +35,23 @@ from {schema}.exposure group by severity"""
 _FIXES = """
 select removed_kind, description, count(distinct resource_id) as services,
     sum(score_before - score_after) as score_removed,
-    sum(list_position($severities, severity_after) - list_position($severities, severity_before))::bigint as steps,
     list(severity_before || ' → ' || severity_after order by
         list_position($severities, severity_before), list_position($severities, severity_after)) as moves
 from today.fix
 where severity_after <> severity_before
 group by removed_kind, description
-order by steps desc, score_removed desc, removed_kind, description
+order by
+    count(*) filter (where severity_before = 'CRITICAL') desc, count(*) filter (where severity_before = 'HIGH') desc,
+    count(*) filter (where severity_before = 'MEDIUM') desc, score_removed desc, removed_kind, description
 limit $limit"""
 _ACCOUNTS = f"""
 select account_id,
     {", ".join(f"count(*) filter (where status = '{status}') as {status}" for status in COVERAGE_STATUSES)},
     max(observed_date) filter (where status in {_NOT_SEEN}) as last_seen_date,
+    coalesce(list_sort(list(distinct dataset) filter (where status in {_NOT_SEEN})), []) as not_seen_datasets,
     arg_min(message, (list_position({list(_NOT_SEEN)}, status), dataset))
         filter (where status in {_NOT_SEEN}) as message,
-    list_sort(list(distinct dataset) filter (where status = 'not_enabled')) as not_enabled_datasets
+    coalesce(list_sort(list(distinct dataset) filter (where status = 'not_enabled')), []) as not_enabled_datasets
 from today.coverage
 group by account_id"""
 # The day's last attempt speaks for a finding; one without an attempt is unchanged when what was sent is what it says.

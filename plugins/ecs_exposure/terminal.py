@@ -54,8 +54,14 @@ def progress_bars() -> Iterator[Tell | None]:
 
 
 def log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("ecs_exposure").setLevel(logging.INFO if verbose else logging.WARNING)
+    """Warnings, and with `verbose` what the stages say as they go."""
+    level = logging.INFO if verbose else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(level)  # some libraries set the level of their own loggers
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("ecs_exposure").setLevel(level)
+    # A role that refuses us is recorded as coverage; botocore would log a traceback for each as well.
+    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 
 def say(text: str) -> None:
@@ -77,6 +83,8 @@ def clear_errors() -> Iterator[None]:
         fail(error, USAGE)
     except _no_data_errors() as error:
         fail(error, NO_DATA)
+    except BrokenPipeError:  # the reader of our output has gone (`| head`): typer ends quietly
+        raise
     except _failures() as error:
         fail(error, FAILED)
 
@@ -99,7 +107,7 @@ def _failures() -> tuple[type[Exception], ...]:
     from ecs_exposure.models import ModelError
 
     if "ecs_exposure.assessing" not in sys.modules:  # reading commands never load the collectors
-        return LakeError, ModelError
+        return LakeError, ModelError, OSError
     from botocore.exceptions import BotoCoreError, ClientError
 
     from ecs_exposure.collectors.organizations import DiscoveryError
@@ -107,4 +115,14 @@ def _failures() -> tuple[type[Exception], ...]:
     from ecs_exposure.scan import ScanError
     from ecs_exposure.securityhub.ledger import PublishError
 
-    return LakeError, ModelError, ScanError, DiscoveryError, GateError, PublishError, BotoCoreError, ClientError
+    return (
+        LakeError,
+        ModelError,
+        ScanError,
+        DiscoveryError,
+        GateError,
+        PublishError,
+        BotoCoreError,
+        ClientError,
+        OSError,
+    )

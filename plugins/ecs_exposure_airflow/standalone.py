@@ -29,6 +29,8 @@ from types import FrameType
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
+POOL = "ecs_exposure_lake"
+"""As stages.POOL, which cannot be imported here: airflow may be imported only once AIRFLOW_HOME is set."""
 PASSWORDS = "simple_auth_manager_passwords.json.generated"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 START_SECONDS = 180
@@ -130,6 +132,13 @@ def session(command: list[str], environment: Mapping[str, str], log: Path) -> It
         end_session(process)
 
 
+def finish(command: list[str], environment: Mapping[str, str], log: Path) -> None:
+    """Run `command` to its end. Raises RuntimeError, naming the log, when it fails."""
+    with session(command, environment, log) as process:
+        if process.wait():
+            raise RuntimeError(f"{' '.join(command[2:])} failed (exit code {process.returncode}); read {log}")
+
+
 def session_members(leader: int) -> list[psutil.Process]:
     """The living processes of the session, its leader among them."""
     members = []
@@ -221,8 +230,10 @@ def run(organization: Path, state: Path, night: int, port: int) -> None:
             | airflow_environment(home, port)
         )
         print(f"starting Airflow (log: {log})", flush=True)
-        airflow = [sys.executable, "-m", "airflow", "standalone"]
-        with session(airflow, environment, log) as process:
+        airflow = [sys.executable, "-m", "airflow"]
+        finish([*airflow, "db", "migrate"], environment, log)
+        finish([*airflow, "pools", "set", POOL, "1", "nightly scan and reassessment"], environment, log)
+        with session([*airflow, "standalone"], environment, log) as process:
             wait_until_up(f"http://localhost:{port}", process, log)
             password = json.loads((home / PASSWORDS).read_text(encoding="utf-8"))["admin"]
             print(

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from ecs_exposure.settings import load
 from embedded_aws import EmbeddedAws
-from embedded_aws.organization import sample_settings
+from embedded_aws.organization import first_night, sample_settings
 
-from ecs_exposure.aws import AwsAccess
-from ecs_exposure.scan import scan
-from ecs_exposure.settings import Settings, load
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "sample_org"
 
-SAMPLE = Path(__file__).parents[2] / "examples" / "sample_org"
+# IAM's prefix where it is not boto3's name of the service.
+PREFIX = {"elbv2": "elasticloadbalancing"}
+
+
+@pytest.fixture(scope="session")
+def calls_of_a_scan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
+    """IAM actions of every call of one whole scan, by name of the calling role ('': the scanner itself)."""
+    from ecs_exposure import scan  # Great Expectations comes with it: only these tests wait for that
+
+    actions: dict[str, set[str]] = defaultdict(set)
+    with EmbeddedAws(SAMPLE) as aws, pytest.MonkeyPatch.context() as environment:
+        for name, value in (aws.environ() | sample_settings(SAMPLE)).items():
+            environment.setenv(name, value)
+        settings = load(lake=str(tmp_path_factory.mktemp("lake")))
+        with scan.open_lake(settings, create=True) as lake:
+            scan.scan(settings, lake, first_night(SAMPLE))
+        for role, service, operation in aws.calls_by_role:
+            # In these services every operation is its own IAM action (S3, which is not among them, differs).
+            actions[role].add(f"{PREFIX.get(service, service)}:{operation}")
+    return dict(actions)

@@ -14,7 +14,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "examples"), "AWS_PROFILE": "somebody-elses"}
-RUN = [sys.executable, "-m", "embedded_aws", "run", "--organization", str(ROOT / "examples" / "sample_org")]
+# As small as an organisation can be: the start of the sample's is not what these tests are about.
+ORGANIZATION = """
+first_night: 2026-11-02
+regions: [eu-west-1]
+scanner: {account: security, read_role: r, publish_role: p, organization_role: o, external_id: e}
+inspector_administrator: security
+units: [Infrastructure]
+accounts: {management: {id: "111111111111"}, security: {id: "222222222222", unit: Infrastructure}}
+"""
 
 SAY_HELLO = (
     "import boto3, os; print(boto3.client('sts').get_caller_identity()['Account'], os.environ['EMBEDDED_AWS_DATE'])"
@@ -27,7 +35,8 @@ finding = {
     "SchemaVersion": "2018-10-08", "Id": "x", "GeneratorId": "test", "AwsAccountId": "222222222222",
     "ProductArn": "arn:aws:securityhub:eu-west-1:222222222222:product/222222222222/default",
     "CreatedAt": "2026-11-02T00:00:00Z", "UpdatedAt": "2026-11-02T00:00:00Z", "Title": "t", "Description": "d",
-    "FindingProviderFields": {"Severity": {"Label": "LOW"}, "Types": types}, "Resources": [{"Type": "Other", "Id": "r"}],
+    "FindingProviderFields": {"Severity": {"Label": "LOW"}, "Types": types},
+    "Resources": [{"Type": "Other", "Id": "r"}],
 }
 answer = boto3.client("securityhub", region_name="eu-west-1").batch_import_findings(Findings=[finding])
 assert answer["SuccessCount"] == 1, answer
@@ -35,10 +44,19 @@ assert answer["SuccessCount"] == 1, answer
 COUNT = "import boto3; print(len(boto3.client('securityhub', region_name='eu-west-1').get_findings()['Findings']))"
 
 
+def arguments(state: Path) -> list[str]:
+    organization = state.parent / "organization"
+    organization.mkdir(exist_ok=True)
+    (organization / "organization.yaml").write_text(ORGANIZATION, encoding="utf-8")
+    (organization / "images.yaml").write_text("{cves: {}, images: {}}", encoding="utf-8")
+    return [
+        *(sys.executable, "-m", "embedded_aws", "run"),
+        *("--organization", str(organization), "--state", str(state), "--"),
+    ]
+
+
 def run(state: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*RUN, "--state", str(state), "--", *command], env=ENVIRONMENT, capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run([*arguments(state), *command], env=ENVIRONMENT, capture_output=True, text=True, timeout=60)
 
 
 def is_alive(pid: int) -> bool:
@@ -62,8 +80,8 @@ def test_runs_a_child_night_after_night_and_a_failed_one_again(tmp_path: Path) -
 
 
 def test_security_hub_remembers_between_runs(tmp_path: Path) -> None:
-    assert run(tmp_path, sys.executable, "-c", IMPORT_ONE).returncode == 0
-    assert run(tmp_path, sys.executable, "-c", COUNT).stdout == "1\n"
+    assert run(tmp_path / "state", sys.executable, "-c", IMPORT_ONE).returncode == 0
+    assert run(tmp_path / "state", sys.executable, "-c", COUNT).stdout == "1\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -73,7 +91,7 @@ def test_a_signal_ends_the_child_and_what_it_started(tmp_path: Path, number: sig
         "print(os.getpid(), grandchild.pid, flush=True); time.sleep(300)"
     )
     process = subprocess.Popen(
-        [*RUN, "--state", str(tmp_path), "--", sys.executable, "-c", script],
+        [*arguments(tmp_path / "state"), sys.executable, "-c", script],
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -86,12 +104,12 @@ def test_a_signal_ends_the_child_and_what_it_started(tmp_path: Path, number: sig
     assert code != 0
     assert len(pids) == 2
     assert not any(is_alive(pid) for pid in pids)
-    assert not (tmp_path / "night.json").exists()
+    assert not (tmp_path / "state" / "night.json").exists()
 
 
 def test_what_a_finished_child_left_behind_is_ended(tmp_path: Path) -> None:
     script = "import subprocess; print(subprocess.Popen(['sleep', '300'], stdout=subprocess.DEVNULL).pid)"
-    done = run(tmp_path, sys.executable, "-c", script)
+    done = run(tmp_path / "state", sys.executable, "-c", script)
     assert done.returncode == 0
     assert not is_alive(int(done.stdout))
 
@@ -106,7 +124,7 @@ def test_serve_prints_exports_and_stops_on_a_signal(tmp_path: Path) -> None:
     answer = subprocess.run(
         [sys.executable, "-c", "import boto3; print(boto3.client('ecs').list_clusters()['clusterArns'])"],
         env={**os.environ, "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "demo", "AWS_SECRET_ACCESS_KEY": "demo",
-             "AWS_REGION": "eu-west-1"},
+             "AWS_DEFAULT_REGION": "eu-west-1"},
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     assert answer.stdout == "[]\n", answer.stderr

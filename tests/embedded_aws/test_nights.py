@@ -14,6 +14,12 @@ from embedded_aws.yaml_files import OrganizationError
 from tests.embedded_aws.test_sample_organization import EXPECTED, SAMPLE, assume, services
 
 
+def running(service: dict[str, Any]) -> str:
+    """What identifies what a service runs: its newest deployment, or task set."""
+    newest: str = (service["deployments"] or service["taskSets"])[0]["id"]
+    return newest
+
+
 def snapshot(aws: EmbeddedAws) -> tuple[dict[str, Any], dict[str, Any]]:
     return aws.ecs.dump(), aws.inspector2.dump()
 
@@ -29,7 +35,7 @@ def test_a_server_led_through_the_nights_and_fresh_ones_agree() -> None:
 
 def through_three_nights(aws: EmbeddedAws) -> tuple[Any, Any]:
     before, first = services(aws), snapshot(aws)
-    arns = {key: service["deployments"][0]["id"] for key, service in before.items()}
+    arns = {key: running(service) for key, service in before.items()}
     assume(aws, "555555555555")
     aws.advance_to(2)
     after, second = services(aws), snapshot(aws)
@@ -39,7 +45,7 @@ def through_three_nights(aws: EmbeddedAws) -> tuple[Any, Any]:
     gone = {key for key, value in EXPECTED["night_2"].items() if value is None}
     assert set(before) - set(after) == gone
     assert set(after) - set(before) == set(EXPECTED["night_2"]) - set(EXPECTED["services"])
-    deployed = {key for key in before.keys() & after.keys() if arns[key] != after[key]["deployments"][0]["id"]}
+    deployed = {key for key in before.keys() & after.keys() if arns[key] != running(after[key])}
     assert deployed == {
         "storefront/eu-west-1/shop/gift-cards",
         "storefront/eu-west-1/shop/reviews-api",
@@ -78,7 +84,7 @@ def steady(inspector: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("file, old, new, message", [
     ("accounts/security.yaml", "image:", "imgae:", "imgae"),
-    ("accounts/security.yaml", "siem-forwarder:2.0", "siem-forwarder:9.9", "images.yaml has no @security/siem-forwarder:9.9"),
+    ("accounts/security.yaml", "siem-forwarder:2.0", "siem-forwarder:9.9", "has no @security/siem-forwarder:9.9"),
     ("accounts/security.yaml", "role: siem-forwarder", "groups: [nowhere]", "no group 'nowhere'"),
     ("organization.yaml", "  - Workloads\n", "", "before its parent"),
     ("images.yaml", '"4": [CVE-2025-6297]', '"4": [CVE-1999-0001]', "no CVE-1999-0001"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,25 @@ def test_every_running_task_has_an_image_that_its_registry_knows(night_1: Embedd
                     assert digest == container["imageDigest"]
                     by_digest = ecr.describe_images(repositoryName=repository, imageIds=[{"imageDigest": digest}])
                     assert by_digest["imageDetails"][0]["imageTags"] == [tag]
+
+
+def test_an_index_leads_to_the_manifests_that_inspector_scans(night_1: EmbeddedAws) -> None:
+    running = night_1.ecs.spaces["333333333333", "eu-west-1"].clusters["shop"].group("service:product-catalog")[0]
+    digest = running["containers"][0]["imageDigest"]
+    ecr = night_1.client("ecr", "333333333333", "eu-west-1")
+    (image,) = ecr.batch_get_image(repositoryName="product-catalog", imageIds=[{"imageDigest": digest}])["images"]
+    index = json.loads(image["imageManifest"])
+    assert index["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    platforms = {one["platform"]["architecture"]: one["digest"] for one in index["manifests"]}
+    assert platforms.keys() == {"amd64", "arm64", "unknown"}
+    inspector = night_1.client("inspector2", "222222222222", "eu-west-1")
+
+    def findings(image_hash: str) -> list[Any]:
+        criteria = {"ecrImageHash": [{"comparison": "EQUALS", "value": image_hash}]}
+        return list(inspector.list_findings(filterCriteria=criteria)["findings"])
+
+    assert findings(digest) == []
+    assert [len(findings(platforms[name])) for name in ("amd64", "arm64", "unknown")] == [1, 1, 0]
 
 
 def test_services_behind_a_balancer_have_a_target_group_of_it(night_1: EmbeddedAws) -> None:

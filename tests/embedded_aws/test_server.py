@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,6 @@ def test_an_unchanged_client_reaches_every_service_through_the_environment(
 ) -> None:
     for name, value in aws.environ().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
     session = boto3.Session()
     role = session.client("sts").assume_role(
         RoleArn=f"arn:aws:iam::{ACCOUNT}:role/any-role", RoleSessionName="scan", DurationSeconds=900
@@ -166,9 +166,8 @@ def test_a_bug_of_a_fake_fails_its_owner(monkeypatch: pytest.MonkeyPatch, server
     monkeypatch.setattr(server.ecs, "call", lambda call: {"nonsense": call.operation})
     with pytest.raises(ClientError):
         server.client("ecs", ACCOUNT, REGION).list_clusters()
-    failures = server._server.failures
-    assert "nonsense" in failures.pop()
-    assert not failures
+    assert "nonsense" in server.failures.pop()
+    assert not server.failures
 
 
 def test_rest_operations_are_told_apart_by_path_query_and_header() -> None:
@@ -180,6 +179,40 @@ def test_rest_operations_are_told_apart_by_path_query_and_header() -> None:
     assert name("PUT", "/lake/key") == "PutObject"
     assert name("PUT", "/lake/key", x_amz_copy_source="lake/other") == "CopyObject"
     assert name("POST", "/lake/deep/key", "uploads") == "CreateMultipartUpload"
+    assert name("PUT", "/lake/key", "partNumber=1&uploadId=u") == "UploadPart"
+    assert name("POST", "/lake/key", "uploadId=u") == "CompleteMultipartUpload"
+    assert name("DELETE", "/lake/key", "uploadId=u") == "AbortMultipartUpload"
+    assert name("DELETE", "/lake/key") == "DeleteObject"
+
+
+def test_a_session_of_before_a_reset_is_refused(server: EmbeddedAws) -> None:
+    server.reset()
+    stale = server.client("ecs", ACCOUNT, REGION)
+    server.reset()
+    with pytest.raises(ClientError) as error:
+        stale.list_clusters()
+    assert code(error) == "UnrecognizedClientException"
+
+
+def test_many_threads_and_accounts_do_not_mix(aws: EmbeddedAws) -> None:
+    def work(number: int) -> set[str]:
+        account = f"{number:012}"
+        ecs, ec2 = aws.client("ecs", account, REGION), aws.client("ec2", account, REGION)
+        seen: set[str] = set()
+        for turn in range(5):
+            ecs.create_cluster(clusterName=f"c{turn}")
+            seen |= {arn.split(":")[4] for arn in ecs.list_clusters()["clusterArns"]}
+            seen |= {subnet["OwnerId"] for subnet in ec2.describe_subnets()["Subnets"]}
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        for number, seen in enumerate(pool.map(work, range(16))):
+            assert seen == {f"{number:012}"}
+
+
+def test_moto_answers_the_services_nobody_here_plays(aws: EmbeddedAws) -> None:
+    queue = aws.client("sqs", ACCOUNT, REGION).create_queue(QueueName="q")["QueueUrl"]
+    assert ACCOUNT in queue
 
 
 def test_state_is_kept_between_runs(server: EmbeddedAws, tmp_path: Path) -> None:

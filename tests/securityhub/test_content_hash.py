@@ -23,6 +23,12 @@ BEFORE = content_hash(row())
         {"observed_date": date(2026, 11, 9), "snapshot_date": date(2026, 11, 9), "due_date": date(2026, 11, 20)},
         {"driver": "CVE-2026-2222", "title": "Another wording"},
         {"vulnerabilities": [vulnerability("CVE-2026-2222", 0.9), vulnerability("CVE-2026-1111", 0.1)]},
+        {
+            "trait_details": [
+                *row()["trait_details"][:2],
+                trait("vulnerability", "Vulnerability", [{"vulnerabilities": ["CVE-2026-2222"]}]),
+            ]
+        },
         {"unknown_traits": ["public_ip"], "is_minimum": True, "minimum_reason": "EC2 was not read", "is_carried": True},
         {"fix": row()["fix"] | {"description": "Update libssl", "removed": "libssl@sha256:aa", "score_after": 41.0}},
         {"account_name": None, "ou_path": None},
@@ -33,6 +39,7 @@ BEFORE = content_hash(row())
         "dates",
         "driver's turn",
         "EPSS order",
+        "likeliest tonight",
         "tonight's blindness",
         "equal fix",
         "names",

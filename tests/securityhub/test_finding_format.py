@@ -44,6 +44,22 @@ def test_a_finding_says_what_can_happen_what_is_wrong_and_what_to_do() -> None:
     assert [item["Id"] for item in finding["Vulnerabilities"]] == ["CVE-2026-1111", "CVE-2026-2222"]
 
 
+def test_a_configuration_that_drives_is_called_by_its_title_and_arns_are_short_in_prose() -> None:
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/shop:7"
+    made = row(driver="public_ip", trait_details=[trait("public_ip", evidence=[{"task_definition": arn}] * 3)])
+    finding = to_asff(made, "aws")
+    assert "likelihood High because of “Public ip”, impact Medium." in finding["Description"]
+    assert "Public ip (task definition task-definition/shop:7; " in finding["Description"]
+    assert "; 1 more)." in finding["Description"]
+    assert finding["ProductFields"]["evidence/public_ip"] == "; ".join([f"task definition {arn}"] * 3)
+
+
+def test_a_fix_that_only_lowers_the_score_says_so() -> None:
+    made = row(fix=row()["fix"] | {"severity_after": "HIGH", "score_after": 71.4})
+    text = to_asff(made, "aws")["Remediation"]["Recommendation"]["Text"]
+    assert text.startswith("Update openssl to 3.0.8: HIGH stays, the score falls to 71.")
+
+
 def test_the_service_comes_first_among_the_resources_and_each_is_named_once() -> None:
     resources = to_asff(row(), "aws")["Resources"]
     assert [(resource["Type"], resource["Id"]) for resource in resources] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from embedded_aws import EmbeddedAws
 from embedded_aws.finding_format import parse_timestamp
 from tenacity import wait_none
 
-from tests.securityhub.rows import ACCOUNT, DAY, REGION, finding, row, vulnerability
+from tests.securityhub.rows import ACCOUNT, DAY, REGION, finding, row, trait, vulnerability
 
 TARGET = (ACCOUNT, REGION)
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
@@ -41,6 +41,7 @@ class Scanner:
         self.rows: list[dict[str, Any]] = []
         self.documents: dict[str, str] = {}
         self.clock = datetime(2026, 11, 1, 3, tzinfo=UTC)
+        self.tamper: Callable[[dict[str, Any]], None] | None = None
         aws.securityhub.clock = lambda: self.clock
 
     def night(
@@ -57,7 +58,7 @@ class Scanner:
         previous = {identity: self.documents[identity] for identity in gone if identity in self.documents}
         actions = plan(findings, ledger, set(complete), snapshot_date=self.day, heartbeat_days=30, previous=previous)
         outcome = publish(
-            lambda account_id, region: self.aws.client("securityhub", account_id, region, config=NO_RETRIES),
+            self.client,
             actions,
             mode=mode,
             now=lambda: self.clock,
@@ -68,6 +69,18 @@ class Scanner:
         self.day += timedelta(days=days)
         self.clock += timedelta(days=days)
         return outcome
+
+    def client(self, account_id: str, region: str) -> Any:
+        """Real HTTP, where wanted with an answer that got damaged on its way (`tamper`, once)."""
+        client = self.aws.client("securityhub", account_id, region, config=NO_RETRIES)
+
+        def after_call(parsed: dict[str, Any], **_: Any) -> None:
+            if self.tamper is not None:
+                self.tamper(parsed)
+                self.tamper = None
+
+        client.meta.events.register("after-call.securityhub.BatchImportFindings", after_call)
+        return client
 
     @property
     def stored(self) -> dict[str, dict[str, Any]]:
@@ -219,26 +232,21 @@ def test_a_dry_run_sends_nothing_and_counts_for_nothing(scanner: Scanner) -> Non
     assert [made["reason"] for made in scanner.night([row("a")]).rows] == ["new"]
 
 
+def test_a_dry_run_of_a_later_day_or_another_severity_leaves_no_trace(scanner: Scanner) -> None:
+    scanner.night([row("a")])
+    assert scanner.night([row("a", severity="LOW")], mode="dry-run").dry_run == 1
+    scanner.day -= timedelta(days=1)
+    assert scanner.night([row("a")]).unchanged == 1
+
+
 def test_the_fewest_requests_that_the_limits_allow(scanner: Scanner) -> None:
     assert scanner.night(row(f"s{index}") for index in range(230)).sent == 230
     assert scanner.aws.securityhub.requests == 3
-    heavy = [{"container": "c" * 400}] * 30
-    fat = [
-        row(f"fat{index}", trait_details=[_trait(f"t{number}", heavy) for number in range(18)], tags=_tags())
-        for index in range(160)
-    ]
-    size = sum(len(finding(made)["document"]) for made in fat)
-    assert size > 6_000_000
-    assert scanner.night([*fat, *(row(f"s{index}") for index in range(230))]).sent == 160
+    heavy = [{"container": "漢" * 400}] * 30
+    fat = [row(f"fat{index}", trait_details=[trait(f"t{n}", evidence=heavy) for n in range(12)]) for index in range(60)]
+    assert 6_000_000 < sum(len(json.dumps(json.loads(finding(made)["document"]))) for made in fat) < 11_900_000
+    assert scanner.night([*fat, *(row(f"s{index}") for index in range(230))]).sent == 60
     assert scanner.aws.securityhub.requests == 3 + 2
-
-
-def _trait(name: str, evidence: Any) -> dict[str, Any]:
-    return row()["trait_details"][0] | {"trait": name, "evidence": json.dumps(evidence)}
-
-
-def _tags() -> str:
-    return json.dumps({f"key{index}": "v" * 250 for index in range(48)})
 
 
 # --- when it goes wrong ---------------------------------------------------------------------------------------------
@@ -255,6 +263,19 @@ def test_a_region_without_a_hub_is_recorded_and_made_up_for_later(aws: EmbeddedA
     assert scanner.night([]).rows == []  # what never arrived needs no archiving
     aws.securityhub.enable(ACCOUNT, REGION)
     assert scanner.night([row("s1")]).sent == 1
+
+
+def test_an_unchanged_night_beside_a_region_without_a_hub_is_no_error(aws: EmbeddedAws) -> None:
+    outcome = Scanner(aws).night([row("a")])
+    assert outcome.not_enabled == 1
+    elsewhere = Outcome(ACCOUNT, "us-east-1", unchanged=5)
+    assert check([outcome, elsewhere]) == [
+        f"{ACCOUNT} {REGION}: 1 finding(s) not_enabled: Account {ACCOUNT} is not subscribed to AWS Security Hub"
+    ]
+    with pytest.raises(PublishError, match="none was sent"):
+        check([outcome])
+    with pytest.raises(PublishError, match="none was sent"):
+        check([outcome, elsewhere, Outcome(ACCOUNT, "eu-north-1", failed=1)])
 
 
 def test_a_hub_that_answers_with_an_exception_is_not_enabled_too(scanner: Scanner) -> None:
@@ -356,6 +377,54 @@ def test_a_finding_that_may_have_arrived_before_the_line_dropped_is_not_forgotte
     assert scanner.night([]).archived == 1
     assert scanner.stored["a"]["RecordState"] == "ARCHIVED"
     assert scanner.night([]).rows == []
+
+
+def test_a_reopening_that_may_have_arrived_is_closed_again(scanner: Scanner) -> None:
+    scanner.night([row("a")])
+    scanner.night([])
+    scanner.aws.fault(service="securityhub", operation="BatchImportFindings", drop=True, times=1)
+    assert [made["status"] for made in scanner.night([row("a")]).rows] == ["failed"]
+    assert [made["reason"] for made in scanner.night([]).rows] == ["archived"]
+    assert scanner.night([]).rows == []
+
+
+def test_a_change_that_may_have_arrived_is_taken_back_when_it_is_no_more(scanner: Scanner) -> None:
+    scanner.night([row("a")])
+    scanner.aws.fault(service="securityhub", operation="BatchImportFindings", drop=True, times=1)
+    assert scanner.night([row("a", severity="LOW")]).failed == 1
+    assert [made["reason"] for made in scanner.night([row("a")]).rows] == ["changed"]
+    assert scanner.night([row("a")]).unchanged == 1
+
+
+def test_a_finding_refused_for_a_passing_reason_is_tried_again_at_once(scanner: Scanner) -> None:
+    def refuse_first(parsed: dict[str, Any]) -> None:
+        refusal = {"Id": finding(row("a"))["finding_id"], "ErrorCode": "InternalFailure", "ErrorMessage": "later"}
+        parsed.update(SuccessCount=1, FailedCount=1, FailedFindings=[refusal])
+
+    scanner.tamper = refuse_first
+    outcome = scanner.night([row("a"), row("b")])
+    assert (outcome.sent, outcome.failed) == (2, 0)
+    assert [(made["finding_id"][-1], made["status"]) for made in outcome.rows] == [
+        ("a", "failed"), ("b", "sent"), ("a", "sent"),
+    ]  # fmt: skip
+    assert outcome.rows[2]["updated_at"] > outcome.rows[0]["updated_at"]
+    assert check([outcome]) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"SuccessCount": 1, "FailedCount": 0}, {"FailedCount": 0}, {"SuccessCount": 2}],
+    ids=["empty", "one of two", "no successes", "no failures"],
+)
+def test_an_answer_without_its_counts_is_no_success(scanner: Scanner, answer: dict[str, int]) -> None:
+    def shorten(parsed: dict[str, Any]) -> None:
+        parsed.clear()
+        parsed.update(answer)
+
+    scanner.tamper = shorten
+    outcome = scanner.night([row("a"), row("b")])
+    assert [made["error_code"] for made in outcome.rows] == ["IncompleteAnswer", "IncompleteAnswer", None, None]
+    assert outcome.sent == 2
 
 
 def test_a_night_lost_between_sending_and_remembering_doubles_nothing(scanner: Scanner) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from ecs_exposure import history, models
 from ecs_exposure.lake import Lake
-from ecs_exposure.schemas.results import RESULTS
 
 from tests.results_lake import (
     ALPHA,
@@ -121,14 +120,6 @@ def test_every_trend_runs_where_nothing_ever_happened(tmp_path: Path, name: str,
         rows = history.run_trend(empty, TRENDS[name], ONE, THREE, by)
     assert rows.rows == []
     assert ("group" in rows.columns) == (by is not None)
-
-
-@pytest.mark.parametrize("name", TRENDS)
-def test_every_trend_is_one_select_over_declared_tables(name: str) -> None:
-    connection = models.connect()
-    models.create_empty(connection, "history", RESULTS)
-    connection.execute(history._GROUP_NAME)
-    connection.execute(f"explain {TRENDS[name].select}", {"since": ONE, "until": THREE, "by": None})
 
 
 def test_exposures_per_day_tells_carried_ones_and_blindness_apart(lake: Lake) -> None:

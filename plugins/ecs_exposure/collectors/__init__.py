@@ -1,7 +1,9 @@
-"""What the scanner reads: one module per AWS service, generators of rows; the tuple COLLECTORS lists them all, in order.
+"""What the scanner reads: one module per AWS service, generators of rows; the tuple COLLECTORS lists them all, in
+order.
 
-Adding a collector: its datasets in schemas/snapshots.py, one generator function, one line in COLLECTORS, one recorded payload in
-tests/. Discovery (organizations.py) and the second wave (images.py) have their own functions: both look past one target.
+Adding a collector: its datasets in schemas/snapshots.py, one generator function, one line in COLLECTORS, one recorded
+payload in tests/. Discovery (organizations.py) and the second wave (images.py) have their own functions: both look
+past one target.
 """
 
 from __future__ import annotations
@@ -64,9 +66,9 @@ def collect_target(
 ) -> TargetResult:
     """Everything the target's collectors see, each all or nothing; never raises for what AWS answers.
 
-    `skip` names datasets already committed: their collectors run again only where another needs their rows, and are not reported.
-    A collector that fails leaves no rows and coverage denied, not_enabled, excluded or failed for its datasets; those that need its
-    rows follow. If the role cannot be assumed, that is said once for all.
+    `skip` names datasets already committed: their collectors run again only where another needs their rows, and are
+    not reported. A collector that fails leaves no rows and coverage denied, not_enabled, excluded or failed for its
+    datasets; those that need its rows follow. If the role cannot be assumed, that is said once for all.
     """
     context = Context(access, settings, target, snapshot_date, known_definitions, fingerprint_key)
     scope = "global" if target.region == GLOBAL else "region"

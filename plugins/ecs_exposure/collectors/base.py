@@ -1,6 +1,7 @@
 """What every collector is given and what it may use: the context of a target, complete listings, complete descriptions.
 
-A collector is a generator of (dataset, row). It raises on anything incomplete; `collect_target` turns that into coverage.
+A collector is a generator of (dataset, row). It raises on anything incomplete; `collect_target` turns that into
+coverage.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Context:
 class Collector:
     """What fills one or more datasets of a target, all or nothing.
 
-    `needs` are datasets of earlier collectors without which it cannot work; `uses` are those it makes the most of when they
-    were seen.
+    `needs` are datasets of earlier collectors without which it cannot work; `uses` are those it makes the most of
+    when they were seen.
     """
 
     name: str
@@ -78,8 +79,8 @@ class Collector:
 def listing(client: Any, operation: str, member: str, *, page_size: int | None = None, **request: Any) -> Iterator[Any]:
     """Every item of a list operation, over all its pages.
 
-    Raises IncompleteAnswer for a page without its list member: a 200 answer that was cut short comes through boto3 like that,
-    and must never read as an empty list.
+    Raises IncompleteAnswer for a page without its list member: a 200 answer that was cut short comes through boto3
+    like that, and must never read as an empty list.
     """
     config = {} if page_size is None else {"PageSize": page_size}
     for page in client.get_paginator(operation).paginate(**request, PaginationConfig=config):
@@ -98,7 +99,8 @@ def described(
 ) -> tuple[list[Row], list[str]]:
     """What a batch Describe call answered: (found, gone since they were listed).
 
-    Raises IncompleteAnswer when ECS failed on something for another reason than MISSING, or lost something without a word.
+    Raises IncompleteAnswer when ECS failed on something for another reason than MISSING, or lost something without a
+    word.
     """
     found: list[Row] = required(answer, member, operation)
     missing = []
@@ -135,7 +137,9 @@ def tags_json(tags: Iterable[Mapping[str, str]] | None) -> str | None:
 
 
 def moment(value: object) -> datetime | None:
-    """A timestamp as AWS services and exports write it (datetime, epoch seconds or milliseconds, ISO, or text); else NULL."""
+    """A timestamp as AWS services and exports write it (datetime, epoch seconds or milliseconds, ISO, or text); else
+    NULL.
+    """
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
     if isinstance(value, bool) or value is None:

@@ -1,4 +1,5 @@
-"""What names and values of variables say: is a name a credential's, is a value a reference, a placeholder, something usable.
+"""What names and values of variables say: is a name a credential's, is a value a reference, a placeholder, something
+usable.
 
 The lists are ours, grown from how public task definitions name things; each says why it is there.
 """
@@ -9,6 +10,7 @@ import math
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Kind = Literal["password", "secret", "token", "key"]
@@ -24,186 +26,38 @@ class Meaning:
 
 
 _SINGLE: dict[str, Kind] = {
-    **dict.fromkeys(
-        ("password", "passwd", "pwd", "pass", "passphrase", "passcode", "passwort", "contrasena"), "password"
-    ),
-    **dict.fromkeys(("secret", "secrets", "salt", "pepper", "credential", "credentials", "creds"), "secret"),
-    **dict.fromkeys(("token", "tokens", "jwt", "pat", "bearer", "auth", "webhook"), "token"),
-    **dict.fromkeys(("apikey", "accesskey", "secretkey", "privatekey", "authkey", "encryptionkey"), "key"),
+    **dict.fromkeys("password passwd pwd pass passphrase passcode passwort contrasena senha".split(), "password"),
+    **dict.fromkeys("secret secrets salt pepper credential credentials creds".split(), "secret"),
+    **dict.fromkeys("token tokens jwt pat bearer auth webhook".split(), "token"),
+    **dict.fromkeys("apikey accesskey secretkey privatekey authkey encryptionkey".split(), "key"),
 }
-_KEY_OWNERS = {
-    *(
-        "api",
-        "access",
-        "secret",
-        "private",
-        "encryption",
-        "encrypt",
-        "enc",
-        "crypto",
-        "crypt",
-        "cipher",
-        "aes",
-        "signing",
-    ),
-    *(
-        "sign",
-        "signature",
-        "hmac",
-        "master",
-        "auth",
-        "account",
-        "shared",
-        "storage",
-        "session",
-        "jwt",
-        "app",
-        "application",
-    ),
-    *(
-        "license",
-        "licence",
-        "ingest",
-        "ingestion",
-        "write",
-        "admin",
-        "service",
-        "rsa",
-        "ssh",
-        "deploy",
-        "webhook",
-        "client",
-    ),
-}
+_KEY_OWNERS = set(
+    "api access secret private encryption encrypt enc crypto crypt cipher aes signing sign signature hmac master auth "
+    "account shared storage session jwt app application license licence ingest ingestion write admin service rsa ssh "
+    "deploy webhook client".split()
+)
 # After the credential's word these turn the name into something about it.
-_ABOUT = {
-    *("length", "len", "min", "max", "minimum", "maximum", "size", "count", "limit", "attempts", "retries", "chars"),
-    *("ttl", "expiry", "expire", "expires", "expiration", "exp", "lifetime", "validity", "timeout", "duration", "age"),
-    *("interval", "period", "days", "day", "hours", "hour", "minutes", "minute", "seconds", "sec", "secs", "ms", "in"),
-    *("enabled", "enable", "disabled", "disable", "allow", "allowed", "required", "require", "optional", "policy"),
-    *("file", "filename", "path", "dir", "directory", "folder", "location", "mount", "arn", "arns", "name", "names"),
-    *(
-        "id",
-        "ids",
-        "url",
-        "uri",
-        "urls",
-        "endpoint",
-        "host",
-        "hostname",
-        "port",
-        "server",
-        "domain",
-        "region",
-        "address",
-    ),
-    *("type", "algorithm", "alg", "algo", "format", "prefix", "suffix", "header", "field", "column", "table", "bucket"),
-    *(
-        "issuer",
-        "audience",
-        "version",
-        "provider",
-        "manager",
-        "store",
-        "backend",
-        "mode",
-        "scope",
-        "scopes",
-        "strategy",
-    ),
-    *(
-        "user",
-        "username",
-        "users",
-        "email",
-        "login",
-        "method",
-        "methods",
-        "rotation",
-        "hash",
-        "hasher",
-        "empty",
-        "reset",
-    ),
-    *("blacklisted", "blacklist", "cookie", "class", "source", "ref", "env", "var", "realm", "group", "role", "check"),
-    *(
-        "engine",
-        "driver",
-        "encoding",
-        "charset",
-        "regex",
-        "pattern",
-        "validation",
-        "rounds",
-        "cost",
-        "strength",
-        "hint",
-    ),
-    *(
-        "verification",
-        "verify",
-        "plugin",
-        "module",
-        "link",
-        "template",
-        "refresh",
-        "param",
-        "parameter",
-        "kid",
-        "label",
-    ),
-    *("script", "command", "cmd", "fingerprint", "thumbprint", "alias", "service", "process", "processing", "status"),
-}
+_ABOUT = set(
+    "length len min max minimum maximum size count limit attempts retries chars ttl expiry expire expires expiration exp "
+    "lifetime validity timeout duration age interval period days day hours hour minutes minute seconds sec secs ms in "
+    "enabled enable disabled disable allow allowed required require optional policy file filename path dir directory "
+    "folder location mount arn arns name names id ids url uri urls endpoint host hostname port server domain region "
+    "address type algorithm alg algo format prefix suffix header field column table bucket issuer audience version "
+    "provider manager store backend mode scope scopes strategy user username users email login method methods rotation "
+    "hash hasher empty reset blacklisted blacklist cookie class source ref env var realm group role check engine driver "
+    "encoding charset regex pattern validation rounds cost strength hint verification verify plugin module link template "
+    "refresh param parameter kid label script command cmd fingerprint thumbprint alias service process processing "
+    "status".split()
+)
 # Before the credential's word these say that the variable is a switch or a public value.
-_SWITCH = {
-    "allow",
-    "enable",
-    "disable",
-    "use",
-    "is",
-    "has",
-    "require",
-    "no",
-    "skip",
-    "without",
-    "generate",
-    "random",
-    "forgot",
-}
-_PUBLIC = {"public", "publishable", "pub", "site", "sitekey", "js", "frontend", "browser", "vite", "react", "anon"}
-_QUALIFIERS = {
-    *(
-        "base",
-        "value",
-        "val",
-        "prod",
-        "production",
-        "dev",
-        "development",
-        "test",
-        "stage",
-        "staging",
-        "live",
-        "local",
-        "qa",
-    ),
-    *("primary", "secondary", "main", "default", "old", "new", "current", "previous", "text", "plain", "b64", "base64"),
-    *("pem", "string", "str", "data", "json", "hex", "raw", "db", "admin", "root", "api", "key", "secret", "token"),
-}
-_NOT_KEYS = {
-    "primary",
-    "foreign",
-    "partition",
-    "sort",
-    "hash",
-    "cache",
-    "object",
-    "s3",
-    "kms",
-    "public",
-    "keyboard",
-    "index",
-}
+_SWITCH = set("allow enable disable use is has require no skip without generate random forgot".split())
+_PUBLIC = set("public publishable pub site sitekey js frontend browser vite react anon".split())
+_QUALIFIERS = set(
+    "base value val prod production dev development test stage staging live local qa primary secondary main default old "
+    "new current previous text plain b64 base64 pem string str data json hex raw db admin root api key secret "
+    "token".split()
+)
+_NOT_KEYS = set("primary foreign partition sort hash cache object s3 kms public keyboard index".split())
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -252,83 +106,20 @@ def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
 
 _TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%")
 _WHOLE_REFERENCE = re.compile(
-    r"\$+[A-Za-z_][A-Za-z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%|\{[^{}\"]{0,127}\}"
-)
-_POINTER = re.compile(
-    r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|sm|file|env|gcp|keyvault|ref|akv|awssm)"
-    r"(?::|\+?://)|projects/[^/]{1,128}/secrets/|kubernetes://|(?:https?|wss?|tcp|udp|grpc|redis|amqp|unix)://"
-)
-_PATH = re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
-_HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?")
-_IDENTIFIER = re.compile(r"[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,12}")
-_BOOLEANS = {
-    *(
-        "true",
-        "false",
-        "yes",
-        "no",
-        "on",
-        "off",
-        "y",
-        "n",
-        "t",
-        "f",
-        "0",
-        "1",
-        "none",
-        "null",
-        "nil",
-        "undefined",
-        "nan",
-    ),
-    *(
-        "enabled",
-        "disabled",
-        "enable",
-        "disable",
-        "unset",
-        "empty",
-        "n/a",
-        "na",
-        "tbd",
-        "not provided",
-        "not set",
-        "notset",
-    ),
-    *(
-        "not-set",
-        "not-provided",
-        "optional",
-        "required",
-        "auto",
-        "never",
-        "always",
-        "-",
-        "*",
-        "redacted",
-        "hidden",
-        "plain",
-    ),
-}
-_DUMMY_WORDS = {
-    *("changeme", "change", "changeit", "changethis", "replace", "replaceme", "example", "examples", "sample", "dummy"),
-    *(
-        "placeholder",
-        "todo",
-        "fixme",
-        "insert",
-        "your",
-        "yours",
-        "fake",
-        "redacted",
-        "masked",
-        "removed",
-        "tbd",
-        "fillme",
-    ),
-    *("here", "foobar", "xxx", "xxxx", "xxxxx", "xxxxxx", "tochange", "notreal", "mock", "enter", "ignored", "unused"),
-}
-_STOP_WORDS = {"the", "is", "are", "to", "not", "be", "this", "your", "for", "with", "please", "should", "will", "from"}
+    r"\$+[A-Za-z_][A-Za-z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%|\{[^{}\"]{0,
+    127}\}" ) _POINTER = re.compile( r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|
+    sm|file|env|gcp|keyvault|ref|akv|awssm)"
+    r"(?::|\+?://)|projects/[^/]{1,128}/secrets/|kubernetes://|(?:https?|wss?|tcp|udp|grpc|redis|amqp|unix)://" )
+    _PATH =
+    re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
+    _HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?") _IDENTIFIER =
+    re.compile(r"[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,12}") _BOOLEANS = { *"true false yes no on off y n t f 0 1
+    none null nil undefined nan enabled disabled enable disable unset empty".split(), *"n/a na tbd notset not-set
+    not-provided optional required auto never always - * redacted hidden plain".split(), "not provided", "not set", }
+    _DUMMY_WORDS = set( "changeme change changeit changethis replace replaceme example examples sample dummy
+    placeholder todo fixme insert " "your yours fake redacted masked removed tbd fillme here foobar xxx xxxx xxxxx
+    xxxxxx tochange notreal mock enter " "ignored unused".split() ) _STOP_WORDS = set("the is are to not be this your
+    for with please should will from".split())
 
 
 def is_reference(value: str) -> bool:
@@ -361,7 +152,11 @@ def is_placeholder(name: str, value: str) -> bool:
             return True  # a sentence
         if spoken and spoken[0] in ("my", "some", "the", "a") and len(spoken) > 1 and re.search(r"[-_ ]", text):
             return True
-    # DB_PASSWORD_VALUE, MY_ACCESS_TOKEN: the name again, dressed as an identifier
+    if "publishable" in spoken:
+        return True  # says of itself that it is no secret
+    # DB_PASSWORD_VALUE, MY_ACCESS_TOKEN, Client_Secret_Acme: the name again, dressed as an identifier
+    if len(spoken) > 1 and set(spoken) <= set(split(name)):
+        return True
     if _IDENTIFIER.fullmatch(text) and (meaning(text) is not None or set(split(name)) <= set(spoken)):
         return True
     return len(text) > 6 and re.sub(r"[^a-z0-9]", "", lowered) == re.sub(r"[^a-z0-9]", "", name.lower())
@@ -397,7 +192,5 @@ def looks_random(value: str) -> bool:
         return digits >= 3 and entropy(value) >= 2.8
     words_in_it = re.split(r"[^A-Za-z0-9]+", value)
     longest = max(len(word) for word in words_in_it)
-    switches = sum(
-        (a.isdigit() != b.isdigit()) or (a.islower() and b.isupper()) for a, b in zip(value, value[1:], strict=False)
-    )
+    switches = sum((a.isdigit() != b.isdigit()) or (a.islower() and b.isupper()) for a, b in pairwise(value))
     return longest >= 12 and digits >= 2 and switches >= 4 and entropy(value) >= 3.3

@@ -1,8 +1,10 @@
-"""Cleartext credentials in container definitions: judged here, dropped here. A value never leaves this module but as a fingerprint.
+"""Cleartext credentials in container definitions: judged here, dropped here. A value never leaves this module but as
+a fingerprint.
 
-A name alone proves nothing (`PASSWORD_MIN_LENGTH`, `TOKEN_URL`) and a value alone rarely does, so both are judged together:
-vendor-issued formats by their own structure, everything else by what the name says and whether the value could be used.
-Every pattern has bounded repetitions and values are judged on their first 16 KiB, so the work is linear in the input.
+A name alone proves nothing (`PASSWORD_MIN_LENGTH`, `TOKEN_URL`) and a value alone rarely does, so both are judged
+together: vendor-issued formats by their own structure, everything else by what the name says and whether the value
+could be used. Every pattern has bounded repetitions and values are judged on their first 16 KiB, so the work is
+linear in the input.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ NAME_LIMIT = 255
 
 @dataclass(frozen=True)
 class Detection:
-    """A usable secret: which rule knew it, whether the format is a vendor's own, and the secret itself (module-internal)."""
+    """A usable secret: which rule knew it, whether the format is a vendor's own, and the secret itself (module-
+    internal).
+    """
 
     detector: str
     is_provider_pattern: bool
@@ -156,7 +160,9 @@ def _shown(variable: str) -> str:
 
 
 def _texts(container: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(source, name, text) of everything in a container definition that may hold a secret. Nulls and wrong types are skipped."""
+    """(source, name, text) of everything in a container definition that may hold a secret. Nulls and wrong types are
+    skipped.
+    """
     for variable in _list(container.get("environment")):
         if isinstance(variable, Mapping) and variable.get("value") is not None:
             yield "environment", str(variable.get("name") or ""), str(variable["value"])

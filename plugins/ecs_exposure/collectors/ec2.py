@@ -1,4 +1,6 @@
-"""Amazon EC2: what stands between a container and the internet, one collector per dataset so that one refusal blinds only one."""
+"""Amazon EC2: what stands between a container and the internet, one collector per dataset so that one refusal blinds
+only one.
+"""
 
 from __future__ import annotations
 

@@ -158,7 +158,9 @@ def _network(owner: Row) -> Row:
 
 
 def _load_balancers(owner: Row) -> list[Row]:
-    """Load balancers; in a blue/green service the alternate target group carries traffic in turn and is a row as well."""
+    """Load balancers; in a blue/green service the alternate target group carries traffic in turn and is a row as
+    well.
+    """
     found = []
     for balancer in owner.get("loadBalancers", []):
         alternate = balancer.get("advancedConfiguration", {}).get("alternateTargetGroupArn")
@@ -178,8 +180,8 @@ def _load_balancers(owner: Row) -> list[Row]:
 class _LaunchTypes:
     """Launch types of a cluster's services, from the capacity provider strategy where ECS reports none.
 
-    Providers are asked for only when a strategy names one that is not Fargate's; a role that may not ask leaves the launch type
-    unknown and does not blind the services.
+    Providers are asked for only when a strategy names one that is not Fargate's; a role that may not ask leaves the
+    launch type unknown and does not blind the services.
     """
 
     def __init__(self, context: Context, ecs: Any, cluster_arn: str) -> None:

@@ -1,4 +1,6 @@
-"""Elastic Load Balancing v2: load balancers, their listeners, target groups. Classic load balancers are not collected."""
+"""Elastic Load Balancing v2: load balancers, their listeners, target groups. Classic load balancers are not
+collected.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""AWS IAM: every role with the policy statements that apply to it, from one paged call (GetAccountAuthorizationDetails).
+"""AWS IAM: every role with the policy statements that apply to it, from one paged call
+(GetAccountAuthorizationDetails).
 
-Documents that cannot be read are never "no permissions": each becomes one statement row whose actions, not_actions, resources and
-not_resources are all NULL (no valid statement looks like that), and is named in the coverage message. SQL reads such a row as
-"unknown".
+Documents that cannot be read are never "no permissions": each becomes one statement row whose actions, not_actions,
+resources and not_resources are all NULL (no valid statement looks like that), and is named in the coverage message.
+SQL reads such a row as "unknown".
 """
 
 from __future__ import annotations
@@ -112,8 +113,9 @@ def _statement(context: Context, role_arn: str, document: Document, index: int, 
 def statements(document: object) -> list[Row]:
     """A policy document's statements as columns of role_statement, without any judgement.
 
-    Reads every shape IAM accepts: Statement as an object, strings for lists, any case, no Version, a document still in JSON text.
-    What it cannot read is a row with `malformed` set and all four pattern columns NULL; an empty Statement list has no rows.
+    Reads every shape IAM accepts: Statement as an object, strings for lists, any case, no Version, a document still
+    in JSON text. What it cannot read is a row with `malformed` set and all four pattern columns NULL; an empty
+    Statement list has no rows.
     """
     if isinstance(document, str):
         try:

@@ -31,9 +31,10 @@ class Organization:
 def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Organization:
     """The organisation as its management account (or a delegated administrator of Organizations) sees it.
 
-    The tree is walked from the roots down, so a path costs calls per unit, not per account. Accounts that are not ACTIVE and those
-    of EXCLUDE_ACCOUNTS get `excluded` coverage for every dataset; with INCLUDE_ACCOUNTS the others are simply no part of the scan.
-    Raises DiscoveryError when the organisation cannot be read completely or an included account is not in it.
+    The tree is walked from the roots down, so a path costs calls per unit, not per account. Accounts that are not
+    ACTIVE and those of EXCLUDE_ACCOUNTS get `excluded` coverage for every dataset; with INCLUDE_ACCOUNTS the others
+    are simply no part of the scan. Raises DiscoveryError when the organisation cannot be read completely or an
+    included account is not in it.
     """
     if settings.organization_account_id is None:
         raise DiscoveryError(
@@ -98,7 +99,9 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
 
 
 def _paths(client: Any) -> Iterator[tuple[str, str]]:
-    """(account, names of the units above it) of the whole organisation; an account directly under the root stands at `/`."""
+    """(account, names of the units above it) of the whole organisation; an account directly under the root stands at
+    `/`.
+    """
     parents = [(root["Id"], "/") for root in listing(client, "list_roots", "Roots")]
     while parents:
         parent_id, path = parents.pop()

@@ -1,7 +1,8 @@
-"""Task definitions in force, flattened and judged once: a revision never changes, so its rows are kept by extractor version.
+"""Task definitions in force, flattened and judged once: a revision never changes, so its rows are kept by extractor
+version.
 
-What a definition holds in clear (environment, command, health check, labels, log, FireLens and driver options) is judged by
-`credentials` and dropped here.
+What a definition holds in clear (environment, command, health check, labels, log, FireLens and driver options) is
+judged by `credentials` and dropped here.
 """
 
 from __future__ import annotations
@@ -16,19 +17,23 @@ from botocore.exceptions import ClientError
 from ecs_exposure.collectors import credentials
 from ecs_exposure.collectors.base import Collector, Context, Row, Rows, moment, required, whole
 from ecs_exposure.collectors.ecs import ports
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.settings import Settings
 
 EXTRACTOR_VERSION = "1"
-"""Raise it whenever flatten or the credential detector would give other rows: every definition is then described again."""
+"""Raise it whenever flatten or the credential detector would give other rows: every definition is then described
+again.
+"""
 
 DATASETS = ("task_definition", "container", "volume", "credential")
+KEYS = {name: SNAPSHOTS[name].key[1:] for name in DATASETS}  # without the task definition, which is the same for all
 _GONE = re.compile(r"unable to describe task definition", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"/(?!/)|[A-Za-z]:[\\/]|\\\\\.\\pipe\\|//\./pipe/")
 
 
 def collect_definitions(context: Context) -> Rows:
-    """Rows of task_definition, container, volume and credential: every revision that a service, deployment, task set or running
-    task names. Revisions known from an earlier day (`known_definitions`) are not described again.
+    """Rows of task_definition, container, volume and credential: every revision that a service, deployment, task set
+    or running task names. Revisions known from an earlier day (`known_definitions`) are not described again.
 
     One that ECS no longer describes is named in the message; its service keeps its row.
     """
@@ -91,8 +96,9 @@ def flatten(
 ) -> Iterator[tuple[str, Row]]:
     """A task definition as rows of task_definition, container, volume and credential.
 
-    Takes DescribeTaskDefinition's shape and what people export and hand-write: nulls, numbers and booleans as text, roles by bare
-    name, repeated names (the first container or volume of a name counts, as in ECS; of variables all are judged).
+    Takes DescribeTaskDefinition's shape and what people export and hand-write: nulls, numbers and booleans as text,
+    roles by bare name, repeated names (the first container or volume of a name counts, as in ECS; of variables all
+    are judged).
     """
     arn = _arn(definition, settings, account_id, region)
     base: Row = {"account_id": account_id, "region": region, "observed_date": snapshot_date, "task_definition_arn": arn}
@@ -116,10 +122,7 @@ def flatten(
     )
     seen: set[tuple[object, ...]] = set()
     for dataset, row in _parts(definition, base, fingerprint_key):
-        if dataset == "credential":
-            names = ("container_name", "source", "variable_name", "detector", "fingerprint")
-        else:
-            names = ("container_name",) if dataset == "container" else ("volume_name",)
+        names = KEYS[dataset]
         key = (dataset, *(row[name] for name in names))
         if key not in seen:
             seen.add(key)
@@ -174,7 +177,9 @@ _VOLUME_KINDS = (
 
 
 def _volume(volume: Mapping[str, Any]) -> Row:
-    """Only `host.sourcePath` and a docker volume that binds a device expose the host; `host: {}` is an ephemeral volume."""
+    """Only `host.sourcePath` and a docker volume that binds a device expose the host; `host: {}` is an ephemeral
+    volume.
+    """
     for member, kind in _VOLUME_KINDS:
         if volume.get(member) is not None:
             return {"kind": kind, "host_path": None, "driver": None}
@@ -188,7 +193,8 @@ def _volume(volume: Mapping[str, Any]) -> Row:
 
 
 def _bound(docker: Mapping[str, Any]) -> str | None:
-    """The host's path that a docker volume binds (driver options type none, o bind, device PATH), if it is a plain path.
+    """The host's path that a docker volume binds (driver options type none, o bind, device PATH), if it is a plain
+    path.
 
     A device that is no absolute path may be a network share with its credentials: options are never kept.
     """

@@ -54,6 +54,7 @@ _TOLD = (
 )  # fmt: skip
 _CHECKS = "Software and Configuration Checks"
 _CONFIGURATION = f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
+_ARN = re.compile(r"^arn:[\w-]+:[\w-]+:[\w-]*:\d*:(?=.)", re.ASCII)
 _PATH = re.compile(r"[\w./-]+", re.ASCII)
 _PRIVILEGES = frozenset(
     {"administrative_access_policy", "task_definition_privileged", "host_process_namespace", "root_filesystem_access"}
@@ -192,13 +193,15 @@ def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _description(row: Mapping[str, Any]) -> str:
+    hits = _hits(row)
     least = "at least " if row["is_minimum"] else ""
+    driver = next((f"“{_title(trait)}”" for trait in hits if trait["trait"] == row["driver"]), row["driver"])
     sentences = [
         f"ECS service {cut(row['service_name'], 100)} in cluster {cut(row['cluster_name'], 100)} "
         f"has {least}{row['severity']} exposure: likelihood {row['likelihood'] or 'unknown'} "
-        f"because of {cut(row['driver'] or 'no single cause', 80)}, impact {row['impact']}."
+        f"because of {cut(driver or 'no single cause', 125)}, impact {row['impact']}."
     ]
-    sentences += [f"{_title(trait)}{_shown_evidence(trait)}." for trait in _hits(row)]
+    sentences += [f"{_title(trait)}{_shown_evidence(trait)}." for trait in hits]
     if row["is_minimum"] and row["minimum_reason"]:
         sentences.append(f"Not seen or not known: {cut(row['minimum_reason'], 200)}.")
     return " ".join(sentences)
@@ -210,7 +213,7 @@ def _title(trait: Mapping[str, Any]) -> str:
 
 def _shown_evidence(trait: Mapping[str, Any], *, objects: int = 2) -> str:
     evidence = _evidence(trait)
-    shown = [text for item in evidence[:objects] if (text := _spoken(item))]
+    shown = [text for item in evidence[:objects] if (text := _spoken(item, is_short=True))]
     if not shown:
         return ""
     more = f"; {len(evidence) - objects} more" if len(evidence) > objects else ""
@@ -222,10 +225,12 @@ def _evidence(trait: Mapping[str, Any]) -> list[Any]:
     return evidence if isinstance(evidence, list) else [evidence]
 
 
-def _spoken(item: Any) -> str:
-    """One piece of evidence in words: `container web, path /etc`. Nested values are given as JSON."""
+def _spoken(item: Any, *, is_short: bool = False) -> str:
+    """One piece of evidence in words: `container web, path /etc`; nested values as JSON. Short: ARNs without account
+    and Region, which the finding names anyway.
+    """
     if not isinstance(item, Mapping):
-        return cut(item, 160)
+        return cut(item, 160 if is_short else MAX_PRODUCT_FIELD)
     words = []
     for key, value in item.items():
         if value is None or value == "" or value == []:
@@ -236,8 +241,9 @@ def _spoken(item: Any) -> str:
             value = "yes" if value else "no"
         elif isinstance(value, Mapping):
             value = json.dumps(value)
-        words.append(f"{key.replace('_', ' ')} {cut(value, 100)}")
-    return cut(", ".join(words), 240)
+        text = cut(value, 100 if is_short else MAX_PRODUCT_FIELD)
+        words.append(f"{key.replace('_', ' ')} {_ARN.sub('', text) if is_short else text}")
+    return cut(", ".join(words), 240 if is_short else MAX_PRODUCT_FIELD)
 
 
 def _original(row: Mapping[str, Any]) -> str:
@@ -255,9 +261,7 @@ def _types(row: Mapping[str, Any]) -> list[str]:
         "TTPs/Privilege Escalation": bool(hits & _PRIVILEGES),
         "Effects/Data Exposure": "cleartext_credentials" in hits,
     }
-    return [name for name, applies in types.items() if applies] or [
-        f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
-    ]
+    return [name for name, applies in types.items() if applies] or [_CONFIGURATION]
 
 
 def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
@@ -269,9 +273,10 @@ def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
     trait = next(iter(named or patched or hits), None)
     sentences = []
     if fix:
-        sentences.append(
-            f"{cut(fix['description'], 240).rstrip('.')}: {row['severity']} becomes {fix['severity_after']}."
-        )
+        gain = f"{row['severity']} becomes {fix['severity_after']}"
+        if fix["severity_after"] == row["severity"]:
+            gain = f"{row['severity']} stays, the score falls to {fix['score_after']:.0f}"
+        sentences.append(f"{cut(fix['description'], 240).rstrip('.')}: {gain}.")
     if trait and trait["recommendation"]:
         sentences.append(trait["recommendation"])
     url = clean((trait and trait["url"]) or "")

@@ -118,7 +118,8 @@ def check(outcomes: Iterable[Outcome], *, is_whole_organization: bool = True) ->
     """One line per reason for which findings did not arrive, the most frequent first; empty when all did.
 
     Raises PublishError when there was something to send and nothing was sent, and when an answer did not account for
-    the findings sent. Of a part of the organisation (`is_whole_organization=False`) being denied or without a hub
+    the findings sent, unless all it concerns are denied or without a hub while other findings stand as told before
+    (`unchanged`). Of a part of the organisation (`is_whole_organization=False`) being denied or without a hub
     throughout is a finding about that part, recorded in its rows, and no error.
     """
     outcomes = list(outcomes)
@@ -142,7 +143,9 @@ def check(outcomes: Iterable[Outcome], *, is_whole_organization: bool = True) ->
         )
     to_send = sum(outcome.to_send for outcome in outcomes)
     failed = sum(outcome.failed for outcome in outcomes)
-    if to_send and not any(outcome.sent for outcome in outcomes) and (is_whole_organization or failed):
+    # Where others stand as told before, a place without a hub is coverage; where nobody was ever told, it is failure.
+    is_error = failed or (is_whole_organization and not any(outcome.unchanged for outcome in outcomes))
+    if to_send and is_error and not any(outcome.sent for outcome in outcomes):
         shown = "\n  ".join(lines[:10])
         raise PublishError(f"{to_send} finding(s) to send and none was sent to Security Hub:\n  {shown}")
     return lines

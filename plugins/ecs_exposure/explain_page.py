@@ -1,0 +1,201 @@
+"""The explanation of one exposure, for a terminal; text from outside is shown literally."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import IO, Any
+
+from ecs_exposure.explain import LISTED, Explanation, pairs
+from ecs_exposure.exposures import STYLES, legend, severity_text
+from ecs_exposure.output import cell, clean, console
+
+FIXES = 8
+
+
+def print_explanation(told: Explanation, out: IO[str]) -> None:
+    """The explanation for a reader in a terminal; text from outside is shown literally."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    screen, row = console(out), told.exposure
+
+    def heading(text: str) -> None:
+        screen.print()
+        screen.print(Text(text, style="bold"))
+
+    def show(*parts: Any, indent: int = 2) -> None:
+        for part in parts:
+            screen.print(Padding(part if not isinstance(part, str) else Text(part), (0, 0, 0, indent)))
+
+    def coloured(before: str, severity: str) -> Text:
+        return Text.assemble(before, (severity, STYLES[severity]))
+
+    def grid(rows: Iterable[tuple[Any, ...]], *styles: str) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for style in styles:
+            table.add_column(style=style, overflow="fold")
+        for cells in rows:
+            table.add_row(*(item if isinstance(item, Text) else Text(cell(item)) for item in cells))
+        return table
+
+    screen.print(Text.assemble(severity_text(row), "  ", (clean(row["title"]), "bold")))
+    owner = cell(row["owner"]) if row["owner"] else "no owner"
+    due = f", due {row['due_date']}" if row["due_date"] else ""
+    since = f"open since {told.opened_date}" if told.opened_date else f"first seen {row['first_observed_date']}"
+    account = f"{clean(row['account_name'])} {row['account_id']}" if row["account_name"] else row["account_id"]
+    show(
+        grid(
+            [
+                ("service", row["resource_id"]),
+                ("account", f"{account} · {cell(row['ou_path'])} · {clean(row['region'])}"),
+                ("owner", owner),
+                ("dates", f"as of {told.day}, {since}{due}"),
+                ("runs", f"{cell(row['launch_type'])} · {cell(row['task_definition_arns'])}"),
+            ],
+            "dim", "",
+        )
+    )  # fmt: skip
+    for line in legend([row]):
+        show(Text(line, style="dim"))
+
+    heading("How the severity came about")
+    steps = [
+        (
+            f"{number}. {step['step']}",
+            Text(clean(step["result"]), style=STYLES.get(step["result"], "bold")),
+            step["because"],
+        )
+        for number, step in enumerate(told.steps, 1)
+    ]
+    show(grid(steps, "", "", ""))
+    if len(told.drivers) > 1:
+        heading("Candidates considered")
+        show(
+            grid(
+                [
+                    (driver["rank"], coloured("", driver["severity"]), driver["driver"],
+                     f"{driver['likelihood']} × {driver['impact']}", driver["rule"])
+                    for driver in told.drivers
+                ],
+                "dim", "", "", "", "dim",
+            )
+        )  # fmt: skip
+
+    heading("Traits")
+    for trait in told.traits:
+        if trait["state"] == "unknown":
+            show(Text(f"? {clean(trait['trait'])}: unknown, because what it needs was not seen", style="dim italic"))
+            continue
+        carried = f"  ↺ last seen {trait['observed_date']}" if trait["is_carried"] else ""
+        show(Text.assemble("• ", (clean(trait["trait"]), "bold"), f" ({clean(trait['category'])}){carried}"))
+        if trait["title"]:
+            show(Text(clean(trait["title"])), indent=4)
+        evidence = trait["evidence"] if isinstance(trait["evidence"], list) else [trait["evidence"]]
+        for item in evidence[:LISTED]:
+            show(Text("evidence: " + (pairs(item) if isinstance(item, dict) else cell(item)), style="dim"), indent=4)
+        if len(evidence) > LISTED:
+            show(Text(f"… and {len(evidence) - LISTED} more (--format json)", style="dim"), indent=4)
+
+    heading("How the internet reaches it")
+    if not told.paths:
+        show(
+            {"NOT_REACHABLE": "No path was found.", "UNKNOWN": "Not decided: what it takes was not seen."}.get(
+                row["reachability"], "No path is recorded."
+            )
+        )
+    for path in told.paths:
+        show(
+            Text(
+                f"{path['kind']}" + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else ""),
+                style="dim",
+            )
+        )
+        for number, hop in enumerate(path["hops"] if isinstance(path["hops"], list) else [path["hops"]]):
+            show(
+                ("└▶ " if number else "") + (pairs(hop) if isinstance(hop, dict) else cell(hop)), indent=2 + 2 * number
+            )
+
+    if told.images:
+        heading("Images")
+        show(
+            grid(
+                [
+                    (image["container_name"], image["image"], clean(image["scan_status"]).replace("_", " "),
+                     "running" if image["is_running"] else f"last running {cell(image['last_running_date'])}")
+                    for image in told.images
+                ],
+                "", "", "", "dim",
+            )
+        )  # fmt: skip
+    if told.vulnerabilities:
+        heading(f"Worst vulnerabilities ({len(told.vulnerabilities)} of {cell(row['vulnerability_count'])})")
+        show(
+            grid(
+                [
+                    (item["vulnerability_id"], item["severity"], item["packages"], _exploitation(item), _remedy(item))
+                    for item in told.vulnerabilities
+                ],
+                "", "", "", "", "dim",
+            )
+        )  # fmt: skip
+
+    heading("What lowers it")
+    helpful = [fix for fix in told.fixes if fix["score_after"] < fix["score_before"]]
+    if helpful:
+        show(
+            grid(
+                [
+                    (
+                        f"{fix['rank']}.",
+                        fix["description"],
+                        coloured("→ ", fix["severity_after"]),
+                        f"score {fix['score_before']:.0f} → {fix['score_after']:.0f}",
+                    )
+                    for fix in helpful[:FIXES]
+                ],
+                "dim",
+                "",
+                "",
+                "dim",
+            )
+        )
+        if len(helpful) > FIXES:
+            show(Text(f"… and {len(helpful) - FIXES} more (--format json)", style="dim"))
+    else:
+        show("No single fix lowers it: it takes several together." if told.fixes else "No fix is recorded.")
+
+    if told.not_seen:
+        heading("What was not seen (unknown, not absent)")
+        show(
+            grid(
+                [
+                    (item["dataset"], item["status"], f"last seen {cell(item['observed_date'])}", item["message"])
+                    for item in told.not_seen
+                ],
+                "", "bold", "dim", "",
+            )
+        )  # fmt: skip
+
+    heading(f"Changes since {told.changes_since}")
+    if not told.changes:
+        show("None.")
+    for change in told.changes:
+        why = "  (our rules changed, not the service)" if change["cause"] == "rules" else ""
+        moved = f"{change['severity_before'] or 'none'} → {change['severity_after'] or 'none'}"
+        traits = [f"+{clean(name)}" for name in change["traits_added"]] + [
+            f"−{clean(name)}" for name in change["traits_removed"]
+        ]
+        show(f"{change['snapshot_date']}  {change['change']:<9} {moved}  {' '.join(traits)}{why}")
+
+
+def _exploitation(item: Mapping[str, Any]) -> str:
+    known = "EPSS not known" if item["probability"] is None else f"p {item['probability']:.3f}"
+    words = ["known exploited" if item["kev"] else None, "exploit public" if item["exploit_available"] else None, known]
+    return ", ".join(word for word in words if word) + (" ↺" if item["is_carried"] else "")
+
+
+def _remedy(item: Mapping[str, Any]) -> str:
+    return cell(
+        item["fix_command"] or (f"fixed in {item['fixed_in_version']}" if item["fixed_in_version"] else "no fix named")
+    )
