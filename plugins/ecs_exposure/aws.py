@@ -112,7 +112,7 @@ _DEFAULTS = {
 
 
 def rate_of(service: str, operation: str) -> Rate:
-    """The bucket that a request of this operation draws from, as published (or assumed, where AWS publishes nothing)."""
+    """The bucket that a request of this operation draws from, as published (ours where AWS publishes none)."""
     if rate := _OPERATIONS.get(service, {}).get(operation):
         return rate
     burst, refill, is_shared = _DEFAULTS.get(service, (20, 10, False))
@@ -381,8 +381,9 @@ def _classify_role(error: RoleError) -> tuple[Status, str]:
         )
     if code in _DENIED:
         return "denied", (
-            f"cannot assume {arn}: deploy the scanner's roles (deploy/) to account {account}, check that the role trusts the scanner "
-            f"and that its external id is {PREFIX}EXTERNAL_ID; or exclude the account with {PREFIX}EXCLUDE_ACCOUNTS"
+            f"cannot assume {arn}: deploy the scanner's roles (deploy/) to account {account}, check that the role "
+            f"trusts the scanner and that its external id is {PREFIX}EXTERNAL_ID; or name the account in "
+            f"{PREFIX}EXCLUDE_ACCOUNTS"
         )
     if code in _REGION_OFF:
         return "failed", f"cannot assume {arn} ({code}): the scanner's own AWS credentials are not valid, renew them"

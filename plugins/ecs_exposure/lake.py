@@ -127,7 +127,7 @@ class Lake:
 
     def _attach_coverage(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str) -> None:
         create_empty(connection, schema, {"coverage": COVERAGE})
-        files = self.storage.local(self.storage.list(f"snapshots/coverage/snapshot_date={day}"))
+        files = self.storage.local(self.storage.files(f"snapshots/coverage/snapshot_date={day}"))
         if files:
             connection.execute(
                 f"""insert into {schema}.coverage by name
@@ -203,7 +203,7 @@ class Lake:
 
     def days(self) -> list[date]:
         """Assessed days, ascending."""
-        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self.storage.list("results/days", ".json")]
+        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self.storage.files("results/days", ".json")]
 
     def previous_day(self, day: date) -> date | None:
         """The last assessed day before `day`."""
@@ -278,7 +278,7 @@ class Lake:
         assessed = set(self.days())
         for day in days:
             if table == "publication":
-                files += self.storage.list(f"results/publication/snapshot_date={day}")
+                files += self.storage.files(f"results/publication/snapshot_date={day}")
             elif day in assessed:
                 files += self.day(day).files.get(table, ())
         return files

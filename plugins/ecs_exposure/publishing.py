@@ -104,7 +104,9 @@ def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Targ
         columns = "*" if targets is not None else "* replace ('' as document)"  # the documents are not needed to count them
         rows = connection.sql(f"select {columns} from today.finding").to_arrow_reader(1_000)
         findings = [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
-    ledger = publications_fold(_publications(lake, day - timedelta(days=LEDGER_DAYS), day, targets))
+    # Up to the last assessed day, so that publishing an older one is refused.
+    last = max([day, *lake.days()])
+    ledger = publications_fold(_publications(lake, day - timedelta(days=LEDGER_DAYS), last, targets))
     seen = completely_seen(coverage)
     complete = seen if targets is None else seen & set(targets)
     missing = absent({row["finding_id"] for row in findings}, ledger) if targets is not None else []

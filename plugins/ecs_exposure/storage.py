@@ -62,7 +62,7 @@ class Storage:
     def path(self, relative: str) -> str:
         return f"{self.root}/{relative}"
 
-    def list(self, folder: str, suffix: str = ".parquet") -> list[str]:
+    def files(self, folder: str, suffix: str = ".parquet") -> list[str]:
         selector = fs.FileSelector(self.path(folder), allow_not_found=True)
         infos = self._fs.get_file_info(selector)
         return sorted(f"{folder}/{info.base_name}" for info in infos if info.type == fs.FileType.File and info.base_name.endswith(suffix))

@@ -25,39 +25,43 @@ class Meaning:
     is_generic: bool = False  # a bare `…_KEY`: as often a cache key or a publishable id as a secret
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _SINGLE: dict[str, Kind] = {
-    **dict.fromkeys("password passwd pwd pass passphrase passcode passwort contrasena senha".split(), "password"),
-    **dict.fromkeys("secret secrets salt pepper credential credentials creds".split(), "secret"),
-    **dict.fromkeys("token tokens jwt pat bearer auth webhook".split(), "token"),
-    **dict.fromkeys("apikey accesskey secretkey privatekey authkey encryptionkey".split(), "key"),
+    **dict.fromkeys(_words("password passwd pwd pass passphrase passcode passwort contrasena senha"), "password"),
+    **dict.fromkeys(_words("secret secrets salt pepper credential credentials creds"), "secret"),
+    **dict.fromkeys(_words("token tokens jwt pat bearer auth webhook"), "token"),
+    **dict.fromkeys(_words("apikey accesskey secretkey privatekey authkey encryptionkey"), "key"),
 }
-_KEY_OWNERS = set(
-    "api access secret private encryption encrypt enc crypto crypt cipher aes signing sign signature hmac master auth "
-    "account shared storage session jwt app application license licence ingest ingestion write admin service rsa ssh "
-    "deploy webhook client".split()
+_KEY_OWNERS = _words(
+    "api access secret private encryption encrypt enc crypto crypt cipher aes signing sign signature hmac master "
+    "auth account shared storage session jwt app application license licence ingest ingestion write admin service "
+    "rsa ssh deploy webhook client"
 )
 # After the credential's word these turn the name into something about it.
-_ABOUT = set(
-    "length len min max minimum maximum size count limit attempts retries chars ttl expiry expire expires expiration exp "
-    "lifetime validity timeout duration age interval period days day hours hour minutes minute seconds sec secs ms in "
-    "enabled enable disabled disable allow allowed required require optional policy file filename path dir directory "
-    "folder location mount arn arns name names id ids url uri urls endpoint host hostname port server domain region "
-    "address type algorithm alg algo format prefix suffix header field column table bucket issuer audience version "
-    "provider manager store backend mode scope scopes strategy user username users email login method methods rotation "
-    "hash hasher empty reset blacklisted blacklist cookie class source ref env var realm group role check engine driver "
-    "encoding charset regex pattern validation rounds cost strength hint verification verify plugin module link template "
-    "refresh param parameter kid label script command cmd fingerprint thumbprint alias service process processing "
-    "status".split()
+_ABOUT = _words(
+    "length len min max minimum maximum size count limit attempts retries chars ttl expiry expire expires "
+    "expiration exp lifetime validity timeout duration age interval period days day hours hour minutes minute "
+    "seconds sec secs ms in enabled enable disabled disable allow allowed required require optional policy file "
+    "filename path dir directory folder location mount arn arns name names id ids url uri urls endpoint host "
+    "hostname port server domain region address type algorithm alg algo format prefix suffix header field column "
+    "table bucket issuer audience version provider manager store backend mode scope scopes strategy user username "
+    "users email login method methods rotation hash hasher empty reset blacklisted blacklist cookie class source "
+    "ref env var realm group role check engine driver encoding charset regex pattern validation rounds cost "
+    "strength hint verification verify plugin module link template refresh param parameter kid label script "
+    "command cmd fingerprint thumbprint alias service process processing status"
 )
 # Before the credential's word these say that the variable is a switch or a public value.
-_SWITCH = set("allow enable disable use is has require no skip without generate random forgot".split())
-_PUBLIC = set("public publishable pub site sitekey js frontend browser vite react anon".split())
-_QUALIFIERS = set(
-    "base value val prod production dev development test stage staging live local qa primary secondary main default old "
-    "new current previous text plain b64 base64 pem string str data json hex raw db admin root api key secret "
-    "token".split()
+_SWITCH = _words("allow enable disable use is has require no skip without generate random forgot")
+_PUBLIC = _words("public publishable pub site sitekey js frontend browser vite react anon")
+_QUALIFIERS = _words(
+    "base value val prod production dev development test stage staging live local qa primary secondary main "
+    "default old new current previous text plain b64 base64 pem string str data json hex raw db admin root api "
+    "key secret token"
 )
-_NOT_KEYS = set("primary foreign partition sort hash cache object s3 kms public keyboard index".split())
+_NOT_KEYS = _words("primary foreign partition sort hash cache object s3 kms public keyboard index")
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -106,20 +110,26 @@ def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
 
 _TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%")
 _WHOLE_REFERENCE = re.compile(
-    r"\$+[A-Za-z_][A-Za-z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%|\{[^{}\"]{0,
-    127}\}" ) _POINTER = re.compile( r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|
-    sm|file|env|gcp|keyvault|ref|akv|awssm)"
-    r"(?::|\+?://)|projects/[^/]{1,128}/secrets/|kubernetes://|(?:https?|wss?|tcp|udp|grpc|redis|amqp|unix)://" )
-    _PATH =
-    re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
-    _HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?") _IDENTIFIER =
-    re.compile(r"[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,12}") _BOOLEANS = { *"true false yes no on off y n t f 0 1
-    none null nil undefined nan enabled disabled enable disable unset empty".split(), *"n/a na tbd notset not-set
-    not-provided optional required auto never always - * redacted hidden plain".split(), "not provided", "not set", }
-    _DUMMY_WORDS = set( "changeme change changeit changethis replace replaceme example examples sample dummy
-    placeholder todo fixme insert " "your yours fake redacted masked removed tbd fillme here foobar xxx xxxx xxxxx
-    xxxxxx tochange notreal mock enter " "ignored unused".split() ) _STOP_WORDS = set("the is are to not be this your
-    for with please should will from".split())
+    r"\$+[A-Za-z_][A-Za-z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%"
+    r"|\{[^{}\"]{0,127}\}"
+)
+_POINTER = re.compile(
+    r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|sm|file|env|gcp|keyvault|ref|akv)"
+    r"(?::|\+?://)|projects/[^/]{1,128}/secrets/|kubernetes://|(?:https?|wss?|tcp|udp|grpc|redis|amqp|unix)://"
+)
+_PATH = re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
+_HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?")
+_IDENTIFIER = re.compile(r"[A-Z][A-Z0-9]{0,40}(?:_[A-Z0-9]{1,40}){1,12}")
+_BOOLEANS = _words(
+    "true false yes no on off y n t f 0 1 none null nil undefined nan enabled disabled enable disable unset empty n/a "
+    "na tbd notset not-set not-provided optional required auto never always - * redacted hidden plain"
+) | {"not provided", "not set"}
+_DUMMY_WORDS = _words(
+    "changeme change changeit changethis replace replaceme example examples sample dummy placeholder todo fixme "
+    "insert your yours fake redacted masked removed tbd fillme here foobar xxx xxxx xxxxx xxxxxx tochange notreal "
+    "mock enter ignored unused"
+)
+_STOP_WORDS = _words("the is are to not be this your for with please should will from")
 
 
 def is_reference(value: str) -> bool:

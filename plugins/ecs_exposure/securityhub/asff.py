@@ -255,7 +255,7 @@ def _types(row: Mapping[str, Any]) -> list[str]:
     hits = {trait["trait"] for trait in _hits(row)}
     categories = {trait["category"] for trait in _hits(row)}
     types = {
-        f"{_CHECKS}/Vulnerabilities/CVE": "Vulnerability" in categories,
+        f"{_CHECKS}/Vulnerabilities/CVE": bool(hits & {"vulnerability", "high_priority_vulnerability"}),
         _CONFIGURATION: "Misconfiguration" in categories,
         f"{_CHECKS}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
         "TTPs/Privilege Escalation": bool(hits & _PRIVILEGES),
