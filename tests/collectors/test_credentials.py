@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from ecs_exposure.collectors.credentials import REDACTED, detect, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from ecs_exposure.collectors.credentials import REDACTED, detect, judge
 
 KEY = b"k" * 32
 RANDOM_40 = "wJa1rXUtnFEMIK7MDENGbPxRfiCYzRzKzLqTd9Qp"

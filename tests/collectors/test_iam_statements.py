@@ -6,14 +6,15 @@ import json
 from typing import Any
 
 import pytest
+from ecs_exposure.collectors.iam import statements
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecs_exposure.collectors.iam import statements
-
 
 def test_strings_objects_case_and_conditions_are_normalised() -> None:
-    document = {"Statement": {"effect": "Allow", "Action": "S3:Get*", "NotResource": "arn:x", "Condition": {"b": 1, "a": 2}}}
+    document = {
+        "Statement": {"effect": "Allow", "Action": "S3:Get*", "NotResource": "arn:x", "Condition": {"b": 1, "a": 2}}
+    }
     expected = {
         "effect": "Allow",
         "actions": ["s3:get*"],
@@ -48,8 +49,12 @@ def test_what_cannot_be_read_is_one_allow_without_any_pattern(document: object) 
 
 _JSON = st.recursive(
     st.none() | st.integers() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["Statement", "Effect", "Action", "NotAction", "Resource"]), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["Statement", "Effect", "Action", "NotAction", "Resource"]), inner, max_size=5
+        )
+    ),
 )
 
 

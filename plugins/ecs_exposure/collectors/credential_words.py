@@ -64,6 +64,7 @@ _QUALIFIERS = _words(
 _NOT_KEYS = _words("primary foreign partition sort hash cache object s3 kms public keyboard index")
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
+_ENDING = re.compile(r"(?:password|passwd|secret|token|apikey)$")  # PGPASSWORD, clientsecret
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -103,6 +104,8 @@ def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
                 return position, "key", True
         elif word in _SINGLE:
             return position, _SINGLE[word], False
+        elif found := _ENDING.search(word):
+            return position, _SINGLE[found[0]], False
     return None
 
 

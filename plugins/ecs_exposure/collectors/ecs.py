@@ -42,7 +42,7 @@ def name_of(arn: str) -> str:
 
 
 def collect_services(context: Context) -> Rows:
-    """Rows of cluster, service and deployment. What is deleted between listing and describing is told in the message."""
+    """Rows of cluster, service and deployment. What was deleted while being listed is told in the message."""
     ecs = context.client("ecs")
     for arns in batches(listing(ecs, "list_clusters", "clusterArns", page_size=BATCH), BATCH):
         answer = ecs.describe_clusters(clusters=arns, include=["TAGS"])

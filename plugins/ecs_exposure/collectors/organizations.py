@@ -51,7 +51,7 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
     except AWS_ERRORS as error:
         _, message = classify(error)
         raise DiscoveryError(
-            f"the accounts of the organisation cannot be listed from account {settings.organization_account_id}: {message}"
+            f"the organisation's accounts cannot be listed from account {settings.organization_account_id}: {message}"
         ) from error
     _refuse_unknown(settings, {account["Id"] for account in found})
     tags = _Tags(client)

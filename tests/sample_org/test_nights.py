@@ -1,0 +1,158 @@
+"""The sample organisation, night by night: every expected (service, trait) pair, severity and change, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import yaml
+from embedded_aws import EmbeddedAws
+from embedded_aws.organization import first_night, sample_settings
+
+from ecs_exposure.lake import Lake
+from ecs_exposure.scan import scan
+from ecs_exposure.settings import load
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "sample_org"
+EXPECTED = yaml.safe_load((Path(__file__).parent / "expected.yaml").read_text(encoding="utf-8"))
+ACCOUNTS = {str(number): name for name, number in EXPECTED["accounts"].items()}
+NIGHTS = 3
+
+
+@dataclass
+class Night:
+    """One scanned night: its day, a connection with its results as `night.<table>`, and what the hub then held."""
+
+    day: date
+    results: duckdb.DuckDBPyConnection
+    imported: int
+    hub: dict[str, dict[str, Any]]
+
+    def rows(self, select: str) -> list[dict[str, Any]]:
+        return self.results.sql(select).to_arrow_table().to_pylist()
+
+
+@pytest.fixture(scope="module")
+def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Night]]:
+    folder = tmp_path_factory.mktemp("sample")
+    scanned = []
+    with pytest.MonkeyPatch.context() as patch, Lake.open(str(folder / "lake"), create=True) as lake:
+        for number in range(1, NIGHTS + 1):
+            with EmbeddedAws(SAMPLE, night=number, state=folder / "aws") as aws:
+                for name, value in (sample_settings(SAMPLE) | aws.environ()).items():
+                    patch.setenv(name, value)
+                day = first_night(SAMPLE) + timedelta(days=number - 1)
+                before = aws.securityhub.imports
+                scan(load(lake=lake.location), lake, day)
+                connection = duckdb.connect()
+                lake.attach_results(connection, day, "night")
+                hub = {finding["Id"]: finding for finding in aws.securityhub.findings()}
+                scanned.append(Night(day, connection, aws.securityhub.imports - before, hub))
+        yield scanned
+
+
+def short(arn: str) -> str:
+    """`<account>/<Region>/<cluster>/<service>` of a service ARN."""
+    _, _, _, region, account, path = arn.split(":", 5)
+    return f"{ACCOUNTS[account]}/{region}/{path.removeprefix('service/')}"
+
+
+def expected(number: int) -> dict[str, dict[str, Any]]:
+    services = dict(EXPECTED["services"])
+    for name, row in (EXPECTED["night_2"] if number > 1 else {}).items():
+        if row is None:
+            services.pop(name)
+        else:
+            services[name] = row
+    return services
+
+
+def traits_of(row: dict[str, Any], state: str) -> list[str]:
+    named = row["traits"]
+    pairs = [(item, "hit") if isinstance(item, str) else next(iter(item.items())) for item in named]
+    return sorted(name for name, how in pairs if how == state)
+
+
+@pytest.mark.parametrize("number", range(1, NIGHTS + 1))
+def test_every_expected_trait_and_severity_and_no_other(nights: list[Night], number: int) -> None:
+    found = {
+        short(row["resource_id"]): (row["severity"], sorted(row["traits"]), row["reachability"], row["is_dormant"])
+        for row in nights[number - 1].rows("select * from night.exposure")
+    }
+    wanted = {
+        name: (row["severity"], traits_of(row, "hit"), row["reachability"], row.get("dormant", False))
+        for name, row in expected(number).items()
+        if row["severity"] is not None
+    }
+    assert found == wanted
+
+
+def test_what_could_not_be_decided_is_unknown(nights: list[Night]) -> None:
+    found = {
+        short(row["resource_id"]): sorted(row["unknown_traits"])
+        for row in nights[0].rows("select * from night.exposure")
+        if row["unknown_traits"]
+    }
+    wanted = {name: traits_of(row, "unknown") for name, row in expected(1).items() if traits_of(row, "unknown")}
+    assert found == wanted
+
+
+def test_the_second_night_changes_as_designed(nights: list[Night]) -> None:
+    rows = nights[1].rows("select * from night.change")
+    assert {row["cause"] for row in rows} == {"estate"}
+    columns = ("change", "severity_before", "severity_after")
+    assert {short(row["resource_id"]): {name: row[name] for name in columns} for row in rows} == EXPECTED["changes"]
+
+
+def test_the_account_that_denies_is_carried_over_and_neither_resolved_nor_archived(nights: list[Night]) -> None:
+    carried = {short(row["resource_id"]) for row in nights[1].rows("select * from night.exposure where is_carried")}
+    assert set(EXPECTED["carried"]) <= carried <= {*EXPECTED["carried"], *EXPECTED["carried_in_part"]}
+    resolved = nights[1].rows("select * from night.change where change = 'resolved'")
+    assert not {short(row["resource_id"]) for row in resolved} & carried
+    archived = {row["finding_id"] for row in nights[1].rows("select * from night.publication where record_state = 'ARCHIVED'")}
+    dark = [finding for finding in nights[1].hub.values() if finding["AwsAccountId"] == str(EXPECTED["accounts"]["logistics"])]
+    assert dark
+    assert all(finding["RecordState"] == "ACTIVE" and finding["Id"] not in archived for finding in dark)
+
+
+def test_resolved_exposures_are_archived_in_security_hub_and_the_rest_is_active(nights: list[Night]) -> None:
+    for night in nights:
+        standing = {row["finding_id"] for row in night.rows("select finding_id from night.finding")}
+        active = {identity for identity, finding in night.hub.items() if finding["RecordState"] == "ACTIVE"}
+        unpublished = {
+            row["finding_id"] for row in night.rows("select finding_id from night.publication where status = 'not_enabled'")
+        }
+        assert active == standing - unpublished
+    resolved = {row["resource_id"] for row in nights[1].rows("select * from night.change where change = 'resolved'")}
+    archived = {
+        finding["Resources"][0]["Id"] for finding in nights[1].hub.values() if finding["RecordState"] == "ARCHIVED"
+    }
+    assert archived == resolved
+
+
+def test_an_unchanged_night_with_drifting_epss_sends_nothing(nights: list[Night]) -> None:
+    epss = "select vulnerability_id, image_digest, max(epss) as epss from night.image_vulnerability where not is_carried group by all"
+    second, third = ({tuple(row.values()) for row in night.rows(epss)} for night in nights[1:3])
+    assert second != third, "EPSS is meant to drift between the nights"
+    assert nights[2].rows("select * from night.change") == []
+    assert nights[2].imported == 0
+
+
+def test_first_observed_dates_never_move(nights: list[Night]) -> None:
+    first: dict[str, date] = {}
+    for night in nights:
+        for row in night.rows("select * from night.exposure"):
+            assert row["first_observed_date"] == first.setdefault(row["resource_id"], night.day)
+
+
+def test_findings_name_account_owner_and_unit(nights: list[Night]) -> None:
+    for finding in nights[0].hub.values():
+        fields = finding["ProductFields"]
+        assert finding["AwsAccountName"] in EXPECTED["accounts"]
+        assert any("ou" in key.lower() and value.startswith("/") for key, value in fields.items()), fields
