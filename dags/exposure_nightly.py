@@ -15,7 +15,6 @@ sends what changed to Security Hub.
 from datetime import datetime, timedelta
 
 from airflow.sdk import Asset, Param, dag, task
-
 from ecs_exposure_airflow import stages
 
 FINDINGS = Asset(name="exposure/findings", uri="ecs-exposure://findings")

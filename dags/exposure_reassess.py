@@ -1,15 +1,15 @@
 """
 ### Assess past days again
 
-Rebuilds the results of past days from their stored snapshots with today's SQL, day by day from `since` forward, because each day's changes
-and dates rest on the day before. Collects nothing and never publishes; changes that only the rules explain say `cause = rules`.
-Days whose snapshot is no longer kept (see retention in `docs/operate.md`) cannot be rebuilt.
+Rebuilds the results of past days from their stored snapshots with today's SQL, day by day from `since` forward, because
+each day's changes and dates rest on the day before. Collects nothing and never publishes; changes that only the rules
+explain say `cause = rules`. Days whose snapshot is no longer kept (see retention in `docs/operate.md`) cannot be
+rebuilt.
 """
 
 from datetime import datetime
 
 from airflow.sdk import Param, dag, task
-
 from ecs_exposure_airflow import stages
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import duckdb
 import pytest
-
 from ecs_exposure import gate
 from ecs_exposure.collectors import GLOBAL_DATASETS, REGION_DATASETS
 from ecs_exposure.lake import Lake
@@ -26,7 +25,9 @@ def lake(tmp_path: Path) -> Lake:
     return Lake.open(str(tmp_path / "lake"), create=True)
 
 
-def night(lake: Lake, day: date, statuses: dict[str, str] | None = None, clusters: int = 1, skip: tuple[str, ...] = ()) -> None:
+def night(
+    lake: Lake, day: date, statuses: dict[str, str] | None = None, clusters: int = 1, skip: tuple[str, ...] = ()
+) -> None:
     """A collected night: every account has its Region and global targets; `statuses` are those of accounts not ok."""
     writer = lake.writer(day, f"night-{day}")
     coverage: list[dict[str, Any]] = []
@@ -42,19 +43,28 @@ def night(lake: Lake, day: date, statuses: dict[str, str] | None = None, cluster
                         SNAPSHOTS["cluster"],
                         SNAPSHOTS["cluster"].to_arrow(
                             {
-                                "account_id": account, "region": region, "observed_date": day, "cluster_name": f"{number}",
+                                "account_id": account,
+                                "region": region,
+                                "observed_date": day,
+                                "cluster_name": f"{number}",
                                 "cluster_arn": f"arn:aws:ecs:{region}:{account}:cluster/{number}",
                             }
                             for number in range(rows)
                         ),
-                    )  # fmt: skip
+                    )
                 coverage.append(
                     {
-                        "account_id": account, "region": region, "dataset": dataset, "status": status,
-                        "rows": rows if status == "ok" else None, "api_calls": 1, "collected_at": datetime.now(UTC),
-                        "observed_date": day if status == "ok" else None, "file": writer.file if rows else None,
+                        "account_id": account,
+                        "region": region,
+                        "dataset": dataset,
+                        "status": status,
+                        "rows": rows if status == "ok" else None,
+                        "api_calls": 1,
+                        "collected_at": datetime.now(UTC),
+                        "observed_date": day if status == "ok" else None,
+                        "file": writer.file if rows else None,
                     }
-                )  # fmt: skip
+                )
     writer.commit(coverage)
 
 

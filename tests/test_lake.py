@@ -9,7 +9,6 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.retention import expired, retain
 from ecs_exposure.schemas.results import RESULTS
@@ -29,18 +28,28 @@ def lake(tmp_path: Path) -> Lake:
 def clusters(*names: str, account_id: str = ACCOUNT) -> pa.Table:
     return CLUSTER.to_arrow(
         {
-            "account_id": account_id, "region": "eu-west-1", "observed_date": DAY, "cluster_arn": f"arn:{account_id}:{name}",
+            "account_id": account_id,
+            "region": "eu-west-1",
+            "observed_date": DAY,
+            "cluster_arn": f"arn:{account_id}:{name}",
             "cluster_name": name,
         }
         for name in names
-    )  # fmt: skip
+    )
 
 
 def covered(file: str | None, *, account_id: str = ACCOUNT, status: str = "ok", minute: int = 0) -> dict[str, object]:
     return {
-        "account_id": account_id, "region": "eu-west-1", "dataset": "cluster", "status": status, "rows": 1, "api_calls": 1,
-        "collected_at": datetime(2026, 11, 2, 3, minute, tzinfo=UTC), "observed_date": DAY if status == "ok" else None, "file": file,
-    }  # fmt: skip
+        "account_id": account_id,
+        "region": "eu-west-1",
+        "dataset": "cluster",
+        "status": status,
+        "rows": 1,
+        "api_calls": 1,
+        "collected_at": datetime(2026, 11, 2, 3, minute, tzinfo=UTC),
+        "observed_date": DAY if status == "ok" else None,
+        "file": file,
+    }
 
 
 def commit(lake: Lake, part: str, rows: pa.Table, **coverage: object) -> None:
@@ -59,11 +68,15 @@ def lifecycle(day: date) -> pa.Table:
     return LIFECYCLE.to_arrow(
         [
             {
-                "snapshot_date": day, "account_id": ACCOUNT, "region": "eu-west-1", "resource_id": "svc", "first_observed_date": day,
+                "snapshot_date": day,
+                "account_id": ACCOUNT,
+                "region": "eu-west-1",
+                "resource_id": "svc",
+                "first_observed_date": day,
                 "last_observed_date": day,
             }
         ]
-    )  # fmt: skip
+    )
 
 
 def test_rows_without_their_coverage_part_do_not_exist(lake: Lake) -> None:
@@ -91,7 +104,9 @@ def test_a_truncated_part_is_named_and_nothing_is_deleted(lake: Lake, tmp_path: 
     commit(lake, "batch", clusters("a"))
     part = next((tmp_path / "a lake" / "snapshots" / "cluster").rglob("*.parquet"))
     part.write_bytes(part.read_bytes()[:-10])
-    with pytest.raises(LakeError, match=r"cluster/snapshot_date=2026-11-02/batch\.parquet is truncated .* Nothing was deleted"):
+    with pytest.raises(
+        LakeError, match=r"cluster/snapshot_date=2026-11-02/batch\.parquet is truncated .* Nothing was deleted"
+    ):
         names(lake)
     assert part.exists()
 
@@ -110,7 +125,9 @@ def test_columns_that_an_old_file_lacks_read_as_null(lake: Lake, tmp_path: Path)
     commit(lake, "other", clusters("b", account_id="222222222222"), account_id="222222222222")
     with duckdb.connect() as connection:
         lake.attach_snapshot(connection, DAY)
-        rows = connection.execute("select cluster_name, standalone_task_count from snapshot.cluster order by 1").fetchall()
+        rows = connection.execute(
+            "select cluster_name, standalone_task_count from snapshot.cluster order by 1"
+        ).fetchall()
     assert rows == [("a", None), ("b", None)]
     assert lake.rows(DAY, CLUSTER, {ACCOUNT}, lake.coverage(DAY)).schema == CLUSTER.schema
 
@@ -182,11 +199,22 @@ def test_retention_forgets_image_vulnerabilities_and_keeps_the_rest_of_the_day(l
     old = DAY - timedelta(days=401)
     vulnerability = RESULTS["image_vulnerability"]
     row = {
-        "snapshot_date": old, "registry_account": ACCOUNT, "region": "eu-west-1", "repository_name": "r", "image_digest": "sha256:0",
-        "vulnerability_id": "CVE-2026-1", "package_name": "p", "is_kernel_package": False, "high_priority": False, "is_suppressed": False,
-        "is_carried": False, "observed_date": old,
-    }  # fmt: skip
-    lake.commit_day(old, "run", "rules", [("image_vulnerability", vulnerability.to_arrow([row])), ("lifecycle", lifecycle(old))])
+        "snapshot_date": old,
+        "registry_account": ACCOUNT,
+        "region": "eu-west-1",
+        "repository_name": "r",
+        "image_digest": "sha256:0",
+        "vulnerability_id": "CVE-2026-1",
+        "package_name": "p",
+        "is_kernel_package": False,
+        "high_priority": False,
+        "is_suppressed": False,
+        "is_carried": False,
+        "observed_date": old,
+    }
+    lake.commit_day(
+        old, "run", "rules", [("image_vulnerability", vulnerability.to_arrow([row])), ("lifecycle", lifecycle(old))]
+    )
     lake.commit_day(DAY, "run", "rules", [("lifecycle", lifecycle(DAY))])
     retain(lake)
     assert set(lake.day(old).files) == {"lifecycle"}

@@ -55,5 +55,7 @@ def test_dags_call_only_the_adapter_and_stay_thin() -> None:
 
 
 def test_secrets_and_state_are_not_in_the_repository() -> None:
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
     assert not [name for name in listed if name == ".env" or name.startswith((".state/", ".venv/", "lake/"))]

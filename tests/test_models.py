@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from ecs_exposure import models
 from ecs_exposure.schemas.results import SQL_RESULTS
 
@@ -77,7 +76,10 @@ def test_a_misspelt_column_is_told_with_its_file(sql: Path) -> None:
 
 def test_a_result_model_must_have_its_declared_columns(sql: Path) -> None:
     write(sql, "resources.lifecycle", "select resource_id, 1 as extra from snapshot.service")
-    with models.empty_database(sql) as connection, pytest.raises(models.ModelError, match=r"lacks \['account_id'.*extra"):
+    with (
+        models.empty_database(sql) as connection,
+        pytest.raises(models.ModelError, match=r"lacks \['account_id'.*extra"),
+    ):
         models.build(connection, sql)
 
 

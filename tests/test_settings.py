@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from ecs_exposure.settings import SettingsError, load
 
 
@@ -52,4 +51,7 @@ def test_a_lake_on_s3_demands_a_fingerprint_key(monkeypatch: pytest.MonkeyPatch)
 
 def test_role_arns_are_partition_aware() -> None:
     settings = load(partition="aws-cn", regions=("cn-north-1",))
-    assert settings.role_arn("111111111111", settings.read_role_name) == "arn:aws-cn:iam::111111111111:role/ecs-exposure-read"
+    assert (
+        settings.role_arn("111111111111", settings.read_role_name)
+        == "arn:aws-cn:iam::111111111111:role/ecs-exposure-read"
+    )

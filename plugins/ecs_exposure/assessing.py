@@ -38,12 +38,18 @@ class AssessSummary:
 
 
 def assess(
-    settings: Settings, lake: Lake, day: date, *, progress: Progress | None = None, observe: models.Observer | None = None
+    settings: Settings,
+    lake: Lake,
+    day: date,
+    *,
+    progress: Progress | None = None,
+    observe: models.Observer | None = None,
 ) -> AssessSummary:
     """Build `sql/` for one gated day and make its results visible.
 
-    When the rules changed since the previous assessed day, that day's snapshot is first assessed in memory with today's rules, so that
-    `change.cause` can tell the estate's changes from our own. Raises LakeError for a day without a snapshot, ModelError for a wrong model.
+    When the rules changed since the previous assessed day, that day's snapshot is first assessed in memory with today's
+    rules, so that `change.cause` can tell the estate's changes from our own. Raises LakeError for a day without a
+    snapshot, ModelError for a wrong model.
     """
     version = rules_version(settings)
     seconds: dict[str, float] = {}
@@ -58,9 +64,15 @@ def assess(
 
     with _database(settings, lake, day, version) as connection:
         made = models.build(connection, settings.sql, observe=note)
-        exposures = dict(connection.execute("select severity, count(*) from exposures.exposure group by all order by all").fetchall())
-        changes = dict(connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall())
-        lake.commit_day(day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made))
+        exposures = dict(
+            connection.execute("select severity, count(*) from exposures.exposure group by all order by all").fetchall()
+        )
+        changes = dict(
+            connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall()
+        )
+        lake.commit_day(
+            day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made)
+        )
     return AssessSummary(day, version, exposures, changes, seconds)
 
 
@@ -68,10 +80,14 @@ def rules_version(settings: Settings) -> str:
     return models.rules_version(settings.sql, EXTRACTOR_VERSION)
 
 
-def reassess(settings: Settings, lake: Lake, since: date, until: date | None = None, *, progress: Progress | None = None) -> list[AssessSummary]:
-    """Rebuild results from the stored snapshots with today's rules, from `since` forward: each day's changes and dates rest on the day before.
+def reassess(
+    settings: Settings, lake: Lake, since: date, until: date | None = None, *, progress: Progress | None = None
+) -> list[AssessSummary]:
+    """Rebuild results from the stored snapshots with today's rules, from `since` forward: each day's changes and dates
+    rest on the day before.
 
-    Never publishes. Raises LakeError when a day in between no longer has its snapshot (see retention in docs/operate.md).
+    Never publishes. Raises LakeError when a day in between no longer has its snapshot (see retention in
+    docs/operate.md).
     """
     stored = set(lake.snapshot_days())
     days = [item for item in lake.days() if item >= since and (until is None or item <= until)]
@@ -86,8 +102,12 @@ def reassess(settings: Settings, lake: Lake, since: date, until: date | None = N
 
 
 @contextmanager
-def _database(settings: Settings, lake: Lake, day: date, version: str, *, is_rebase: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A DuckDB with everything the models read for one day; `rebased.exposure` is the previous day under today's rules."""
+def _database(
+    settings: Settings, lake: Lake, day: date, version: str, *, is_rebase: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with everything the models read for one day; `rebased.exposure` is the previous day under today's
+    rules.
+    """
     if day not in lake.snapshot_days():
         raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
     previous_day = lake.previous_day(day)
@@ -102,7 +122,9 @@ def _database(settings: Settings, lake: Lake, day: date, version: str, *, is_reb
         )
         models.create_empty(connection, "rebased", {"exposure": RESULTS["exposure"]})
         if previous_day and previous_version != version and not is_rebase and previous_day in lake.snapshot_days():
-            log.info("rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day)
+            log.info(
+                "rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day
+            )
             with _database(settings, lake, previous_day, version, is_rebase=True) as rebased:
                 models.build(rebased, settings.sql)
                 rows = rebased.sql("select * from exposures.exposure").to_arrow_table()
@@ -129,5 +151,3 @@ def _result_tables(
 
 def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(declared.schema, (batch.cast(declared.schema) for batch in reader))
-
-

@@ -21,7 +21,7 @@ from ecs_exposure.aws import AwsAccess
 from ecs_exposure.collectors import IMAGE_DATASETS, REGION_DATASETS, Target, TargetResult, collect_target
 from ecs_exposure.collectors.images import ImageRequest, collect_images
 from ecs_exposure.collectors.organizations import discover
-from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
+from ecs_exposure.collectors.task_definitions import extractor_version
 from ecs_exposure.images import REQUEST_DATASETS, image_requests, regions_of
 from ecs_exposure.lake import Lake, SnapshotWriter
 from ecs_exposure.schemas import Table
@@ -38,7 +38,9 @@ DEFINITION_DATASETS = ("task_definition", "container", "volume", "credential")
 
 
 class CollectError(Exception):
-    """Targets of a batch failed and are worth another try; what was collected is in the lake and is not collected again."""
+    """Targets of a batch failed and are worth another try; what was collected is in the lake and is not collected
+    again.
+    """
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class CollectSummary:
 
 
 def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[Batch]:
-    """List the organisation, write the `account` dataset, and split its targets into at most `max_batches` batches, whole accounts each.
+    """List the organisation, write the `account` dataset, and split its targets into at most `max_batches` batches,
+    whole accounts each.
 
     Raises collectors.organizations.DiscoveryError when the organisation cannot be listed.
     """
@@ -61,7 +64,10 @@ def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[B
     rows = [{"observed_date": day, **row} for row in organization.accounts]
     writer.write(dataset, dataset.to_arrow(rows))
     has_rows = {(row["account_id"], row["region"]) for row in rows}
-    writer.commit(_filed(row, writer, rows=bool(rows) and row["dataset"] == "account" and row["status"] == "ok") for row in organization.coverage)
+    writer.commit(
+        _filed(row, writer, rows=bool(rows) and row["dataset"] == "account" and row["status"] == "ok")
+        for row in organization.coverage
+    )
     log.info("%s: %d accounts, %d targets", day, len(has_rows), len(organization.targets))
     regions_of_account: dict[str, list[str]] = {}
     for target in sorted(organization.targets):
@@ -69,13 +75,18 @@ def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[B
     accounts = list(regions_of_account.items())
     per_batch = max(1, TARGETS_A_BATCH // max(1, len(settings.regions) + 1), -(-len(accounts) // settings.max_batches))
     return [
-        {"id": f"targets-{index // per_batch:03d}", "targets": [[account, region] for account, regions in part for region in regions]}
+        {
+            "id": f"targets-{index // per_batch:03d}",
+            "targets": [[account, region] for account, regions in part for region in regions],
+        }
         for index in range(0, len(accounts), per_batch)
         for part in [accounts[index : index + per_batch]]
     ]
 
 
-def collect(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch, *, is_last_try: bool = True) -> CollectSummary:
+def collect(
+    settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch, *, is_last_try: bool = True
+) -> CollectSummary:
     """Collect one batch's targets that have no `ok` coverage yet, validate per dataset, and commit.
 
     Raises CollectError when targets failed (not: denied, not enabled) and this is not the last try.
@@ -87,13 +98,19 @@ def collect(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch:
         target = Target(row["account_id"], row["region"])
         if row["status"] == "ok" and target in seen:
             seen[target].add(row["dataset"])
-    known = _known_definitions(lake, day, accounts)
     key = _fingerprint_key(settings, lake)
+    known = _known_definitions(lake, day, accounts, extractor_version(key))
     with ThreadPoolExecutor(max_workers=settings.threads) as pool:
         results = list(
             pool.map(
                 lambda target: collect_target(
-                    access, settings, target, snapshot_date=day, skip=frozenset(seen[target]), known_definitions=known, fingerprint_key=key
+                    access,
+                    settings,
+                    target,
+                    snapshot_date=day,
+                    skip=frozenset(seen[target]),
+                    known_definitions=known,
+                    fingerprint_key=key,
                 ),
                 targets,
             )
@@ -105,7 +122,9 @@ def collect(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch:
 
 
 def plan_images(settings: Settings, lake: Lake, day: date) -> list[Batch]:
-    """One batch per Region that holds running images; what could not be seen today is carried over first, so that its images are asked for too."""
+    """One batch per Region that holds running images; what could not be seen today is carried over first, so that its
+    images are asked for too.
+    """
     gates.carry_over(lake, day, [name for name in SNAPSHOTS if name not in IMAGE_DATASETS])
     return [{"id": f"images-{region}", "region": region} for region in regions_of(_image_requests(lake, day))]
 
@@ -113,7 +132,8 @@ def plan_images(settings: Settings, lake: Lake, day: date) -> list[Batch]:
 def collect_image_batch(
     settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch, *, is_last_try: bool = True
 ) -> CollectSummary:
-    """Second wave: ask ECR and Amazon Inspector about one Region's running images, streaming rows to the lake in validated chunks.
+    """Second wave: ask ECR and Amazon Inspector about one Region's running images, streaming rows to the lake in
+    validated chunks.
 
     Registries outside the organisation (or excluded from the scan) are recorded as such and not called.
     """
@@ -121,13 +141,19 @@ def collect_image_batch(
 
     coverage_so_far = lake.coverage(day).to_pylist()
     status_of = {(row["account_id"], row["region"], row["dataset"]): row["status"] for row in coverage_so_far}
-    # A registry is called when its account is scanned; one whose own role is denied may still be seen through Inspector's administrator.
-    reachable = {row["account_id"] for row in coverage_so_far if row["dataset"] in REGION_DATASETS and row["status"] != "excluded"}
+    # A registry is called when its account is scanned; one whose own role is denied may still be seen through
+    # Inspector's administrator.
+    reachable = {
+        row["account_id"]
+        for row in coverage_so_far
+        if row["dataset"] in REGION_DATASETS and row["status"] != "excluded"
+    }
     requests = [
-        request for request in _image_requests(lake, day)
+        request
+        for request in _image_requests(lake, day)
         if request.region == batch["region"]
         and not all(status_of.get((request.account_id, request.region, name)) == "ok" for name in IMAGE_DATASETS)
-    ]  # fmt: skip
+    ]
     foreign = sorted({request.account_id for request in requests} - reachable)
     writer = lake.writer(day, _part(batch["id"]))
     buffers: dict[str, list[tuple[Target, list[dict[str, Any]]]]] = {}
@@ -136,11 +162,15 @@ def collect_image_batch(
     written: set[tuple[Target, str]] = set()
 
     def flush(name: str) -> None:
-        for target, dataset, why in _validated_write(lake, day, writer, SNAPSHOTS[name], buffers.pop(name, []), written):
+        for target, dataset, why in _validated_write(
+            lake, day, writer, SNAPSHOTS[name], buffers.pop(name, []), written
+        ):
             invalid[(target, dataset)] = why
 
     reached = [request for request in requests if request.account_id in reachable]
-    for target, name, rows in collect_images(access, settings, batch["region"], reached, snapshot_date=day) if reached else ():
+    for target, name, rows in (
+        collect_images(access, settings, batch["region"], reached, snapshot_date=day) if reached else ()
+    ):
         if name == "coverage":
             coverage += rows
             continue
@@ -149,6 +179,8 @@ def collect_image_batch(
             flush(name)
     for name in list(buffers):
         flush(name)
+    for account_id in {request.account_id for request in reached} | {settings.inspector_account_id or ""}:
+        access.release(account_id)
     for account_id in foreign:
         message = "this registry's account is not in the scanned organisation: its images' vulnerabilities are not seen"
         coverage += _foreign_coverage(account_id, batch["region"], message)
@@ -157,7 +189,11 @@ def collect_image_batch(
         if why := invalid.get((target, row["dataset"])):
             row |= {"status": "invalid", "message": why, "observed_date": None}
     rows_committed = [
-        _filed(row, writer, rows=(Target(row["account_id"], row["region"]), row["dataset"]) in written and row["status"] == "ok")
+        _filed(
+            row,
+            writer,
+            rows=(Target(row["account_id"], row["region"]), row["dataset"]) in written and row["status"] == "ok",
+        )
         for row in coverage
     ]
     writer.commit(rows_committed)
@@ -170,8 +206,12 @@ def gate(settings: Settings, lake: Lake, day: date) -> gates.GateSummary:
     return gates.run(lake, settings.sql, day, image_targets)
 
 
-def _known_definitions(lake: Lake, day: date, accounts: Sequence[str]) -> Mapping[str, Mapping[str, list[dict[str, Any]]]]:
-    """Task definitions of the last assessed day (or of an earlier try of this one), by ARN, of the present extractor version."""
+def _known_definitions(
+    lake: Lake, day: date, accounts: Sequence[str], version: str
+) -> Mapping[str, Mapping[str, list[dict[str, Any]]]]:
+    """Task definitions of the last assessed day (or of an earlier try of this one), by ARN, of the present extractor
+    version.
+    """
     known: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for source in (lake.previous_day(day), day):
         if source is None:
@@ -180,7 +220,7 @@ def _known_definitions(lake: Lake, day: date, accounts: Sequence[str]) -> Mappin
         for name in DEFINITION_DATASETS:
             for row in lake.rows(source, SNAPSHOTS[name], accounts, coverage).to_pylist():
                 if name == "task_definition":
-                    if row["extractor_version"] != EXTRACTOR_VERSION:
+                    if row["extractor_version"] != version:
                         continue
                     known[row["task_definition_arn"]] = {dataset: [] for dataset in DEFINITION_DATASETS}
                 if row["task_definition_arn"] in known:
@@ -231,10 +271,11 @@ def _validated_write(
     parts: Sequence[tuple[Target, list[dict[str, Any]]]],
     written: set[tuple[Target, str]],
 ) -> Iterator[tuple[Target, str, str]]:
-    """Write the rows that fit schema and suite; yields (target, dataset, why) for those that went to quarantine instead.
+    """Write the rows that fit schema and suite; yields (target, dataset, why) for those that went to quarantine
+    instead.
 
-    Rows whose values have the wrong type cannot be kept as they are (nor may their values be written anywhere: they could be secrets);
-    they are quarantined with the offending columns emptied.
+    Rows whose values have the wrong type cannot be kept as they are (nor may their values be written anywhere: they
+    could be secrets); they are quarantined with the offending columns emptied.
     """
     from ecs_exposure.expectations import offending_targets
 
@@ -277,9 +318,16 @@ def _filed(row: Mapping[str, Any], writer: SnapshotWriter, *, rows: bool) -> dic
 def _foreign_coverage(account_id: str, region: str, message: str) -> Iterator[dict[str, Any]]:
     for name in IMAGE_DATASETS:
         yield {
-            "account_id": account_id, "region": region, "dataset": name, "status": "excluded", "rows": None, "api_calls": 0,
-            "message": message, "collected_at": datetime.now(UTC), "observed_date": None,
-        }  # fmt: skip
+            "account_id": account_id,
+            "region": region,
+            "dataset": name,
+            "status": "excluded",
+            "rows": None,
+            "api_calls": 0,
+            "message": message,
+            "collected_at": datetime.now(UTC),
+            "observed_date": None,
+        }
 
 
 def _summarise(batch_id: str, coverage: Sequence[Mapping[str, Any]], is_last_try: bool) -> CollectSummary:
@@ -287,6 +335,14 @@ def _summarise(batch_id: str, coverage: Sequence[Mapping[str, Any]], is_last_try
     for row in coverage:
         statuses[row["status"]] = statuses.get(row["status"], 0) + 1
     if statuses.get("failed") and not is_last_try:
-        failed = sorted({f"{row['account_id']}/{row['region']} {row['dataset']}: {row['message']}" for row in coverage if row["status"] == "failed"})
+        failed = sorted(
+            {
+                f"{row['account_id']}/{row['region']} {row['dataset']}: {row['message']}"
+                for row in coverage
+                if row["status"] == "failed"
+            }
+        )
         raise CollectError(f"{batch_id}: {len(failed)} failed and will be tried again, e.g. {failed[0]}")
-    return CollectSummary(statuses, sum(row["rows"] or 0 for row in coverage), sum(row["api_calls"] for row in coverage))
+    return CollectSummary(
+        statuses, sum(row["rows"] or 0 for row in coverage), sum(row["api_calls"] for row in coverage)
+    )

@@ -1,7 +1,9 @@
-"""The gate's Great Expectations suites, derived from schemas/: one validation per batch and dataset, one cross-table validation a night.
+"""The gate's Great Expectations suites, derived from schemas/: one validation per batch and dataset, one cross-table
+validation a night.
 
-Great Expectations costs a fixed fifth of a CPU-second a validation, so rows are validated a batch at a time, never a target at a time,
-and across batches only a small profile computed by DuckDB is validated. It is imported on first use: the import alone takes seconds.
+Great Expectations costs a fixed fifth of a CPU-second a validation, so rows are validated a batch at a time, never a
+target at a time, and across batches only a small profile computed by DuckDB is validated. It is imported on first use:
+the import alone takes seconds.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ _BASE_SCORES = {"cvss_base_score"}
 def offending_targets(dataset: Table, rows: pa.Table) -> dict[TargetKey, str]:
     """Targets whose rows break the dataset's suite, each with what is wrong; empty when all rows may be written.
 
-    The suite: no NULL where the schema allows none, only declared values, account ids of twelve digits, probabilities within 0–1,
-    base scores within 0–10, and the key unique. List and struct columns are typed by Arrow already and not framed.
+    The suite: no NULL where the schema allows none, only declared values, account ids of twelve digits, probabilities
+    within 0–1, base scores within 0–10, and the key unique. List and struct columns are typed by Arrow already and not
+    framed.
     """
     offending: dict[TargetKey, str] = {}
     for chunk in _chunks(rows):
@@ -102,15 +105,16 @@ def _describe(dataset: Table, result: Any) -> str:
 def validate_profile(profile: pa.Table, *, collapse_share: float, docs: Path) -> list[dict[str, Any]]:
     """Validate the night's cross-table profile and build Data Docs once, as HTML under `docs`.
 
-    `profile` has one row per target × dataset: account_id, region, dataset, status, rows, row_share (today's rows over those of the last
-    day the target was seen; NULL when there is nothing to compare), dangling_count (rows that name a task definition that was not seen),
-    missing_role_count (roles named but not there). Returns the failures: account_id, region, dataset, what.
+    `profile` has one row per target × dataset: account_id, region, dataset, status, rows, row_share (today's rows over
+    those of the last day the target was seen; NULL when there is nothing to compare), dangling_count (rows that name a
+    task definition that was not seen), missing_role_count (roles named but not there). Returns the failures:
+    account_id, region, dataset, what.
     """
     gx = _import()
     from great_expectations import expectations as gxe
     from great_expectations.checkpoint import UpdateDataDocsAction
 
-    context = _context()
+    context = _new_context()  # of its own: names are unique within one, and a night may be gated twice
     site = f"data_docs_{docs.name}"
     context.add_data_docs_site(
         site_name=site,
@@ -135,21 +139,26 @@ def validate_profile(profile: pa.Table, *, collapse_share: float, docs: Path) ->
         gxe.ExpectColumnValuesToBeBetween(
             column="missing_role_count",
             max_value=0,
-            notes="Every role a task definition names exists; a missing one makes its impact Unknown and quarantines nothing.",
+            notes="Every role that is named exists; a missing one makes the impact Unknown, nothing is quarantined.",
         ),
     )
     for rule in rules:
         suite.add_expectation(rule)
     asset = context.data_sources.add_pandas(f"profile of {docs.name}").add_dataframe_asset("targets × datasets")
     definition = context.validation_definitions.add(
-        gx.ValidationDefinition(name=f"gate of {docs.name}", data=asset.add_batch_definition_whole_dataframe("night"), suite=suite)
+        gx.ValidationDefinition(
+            name=f"gate of {docs.name}", data=asset.add_batch_definition_whole_dataframe("night"), suite=suite
+        )
     )
     checkpoint = context.checkpoints.add(
         gx.Checkpoint(
             name=f"gate of {docs.name}",
             validation_definitions=[definition],
             actions=[UpdateDataDocsAction(name="docs", site_names=[site])],
-            result_format={"result_format": "COMPLETE", "unexpected_index_column_names": ["account_id", "region", "dataset"]},
+            result_format={
+                "result_format": "COMPLETE",
+                "unexpected_index_column_names": ["account_id", "region", "dataset"],
+            },
         )
     )
     outcome = checkpoint.run(batch_parameters={"dataframe": profile.to_pandas()})
@@ -159,10 +168,17 @@ def validate_profile(profile: pa.Table, *, collapse_share: float, docs: Path) ->
             if result.success:
                 continue
             if result.exception_info.get("raised_exception"):
-                raise RuntimeError(f"the gate could not evaluate {result.expectation_config.type}: {result.exception_info}")
+                raise RuntimeError(
+                    f"the gate could not evaluate {result.expectation_config.type}: {result.exception_info}"
+                )
             column = result.expectation_config.kwargs["column"]
             failures += [
-                {"account_id": index["account_id"], "region": index["region"], "dataset": index["dataset"], "what": column}
+                {
+                    "account_id": index["account_id"],
+                    "region": index["region"],
+                    "dataset": index["dataset"],
+                    "what": column,
+                }
                 for index in result.result.get("unexpected_index_list") or ()
             ]
     return failures
@@ -183,6 +199,11 @@ def _import() -> Any:
 def _context() -> Any:
     global _CONTEXT
     if _CONTEXT is None:
-        _CONTEXT = _import().get_context(mode="ephemeral")
-        _CONTEXT.variables.progress_bars = {"globally": False, "metric_calculations": False}
+        _CONTEXT = _new_context()
     return _CONTEXT
+
+
+def _new_context() -> Any:
+    context = _import().get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False, "metric_calculations": False}
+    return context

@@ -12,7 +12,8 @@ import duckdb
 
 from ecs_exposure.collectors.images import ImageRequest
 
-# Registry hosts: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html (dual-stack and FIPS endpoints included).
+# Registry hosts: https://docs.aws.amazon.com/AmazonECR/latest/userguide/Registries.html (dual-stack and FIPS endpoints
+# included).
 _ECR = re.compile(
     r"(?P<account>\d{12})\.dkr[.-]ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:amazonaws\.com(?:\.cn)?|on\.(?:aws|amazonwebservices\.com\.cn))/"
     r"(?P<repository>[a-z0-9][a-z0-9._/-]*)(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
@@ -48,8 +49,8 @@ def parse_image(image: str | None) -> ImageReference | None:
 def image_requests(connection: duckdb.DuckDBPyConnection, day: date) -> list[ImageRequest]:
     """One request per repository, sorted, from `snapshot.*` of the first wave and `previous.service_image`.
 
-    Running containers are asked for by digest (by tag while ECS reports none); services with nothing running by the tags their
-    definitions name, and by the digests they were last seen running during the last seven days.
+    Running containers are asked for by digest (by tag while ECS reports none); services with nothing running by the
+    tags their definitions name, and by the digests they were last seen running during the last seven days.
     """
     named: list[tuple[str | None, str | None]] = connection.execute(
         """select distinct image, image_digest from snapshot.task_container

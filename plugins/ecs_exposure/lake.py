@@ -1,11 +1,12 @@
-"""Where snapshots and results lie: a folder or s3://bucket/prefix, Parquet files, one commit record per batch and one per day.
+"""Where snapshots and results lie: a folder or s3://bucket/prefix, Parquet files, one commit record per batch and one
+per day.
 
-    snapshots/<dataset>/snapshot_date=D/<part>.parquet     rows of up to a few hundred targets
-    snapshots/coverage/snapshot_date=D/<part>.parquet      written last: names the files of its batch; files nobody names do not exist
-    quarantine/<dataset>/snapshot_date=D/<part>.parquet    rows the gate refused
-    results/<table>/snapshot_date=D/<run>.parquet
-    results/days/D.json                                    one PUT makes the day visible: files, rules version
-    results/publication/snapshot_date=D/<run>.parquet      append-only ledger of what was sent to Security Hub
+snapshots/<dataset>/snapshot_date=D/<part>.parquet     rows of up to a few hundred targets
+snapshots/coverage/snapshot_date=D/<part>.parquet      written last: names the files of its batch; files nobody names do
+not exist quarantine/<dataset>/snapshot_date=D/<part>.parquet    rows the gate refused
+results/<table>/snapshot_date=D/<run>.parquet
+results/days/D.json                                    one PUT makes the day visible: files, rules version
+results/publication/snapshot_date=D/<run>.parquet      append-only ledger of what was sent to Security Hub
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class Lake:
     def open(location: str, *, create: bool = False) -> Lake:
         """The lake at a folder or s3://bucket/prefix.
 
-        Raises LakeError when it does not exist (unless `create`), cannot be reached, or cannot be written to (when `create`).
+        Raises LakeError when it does not exist (unless `create`), cannot be reached, or cannot be written to (when
+        `create`).
         """
         storage = Storage(location)
         storage.check(create=create)
@@ -78,8 +80,8 @@ class Lake:
     def lock(self) -> Iterator[None]:
         """Hold the lake for one scan. Raises LakeError when another process holds it.
 
-        On S3 there is no lock: part names are unique and the day becomes visible by one PUT, so the later scan simply wins; Airflow's
-        one-slot pool keeps scheduled runs apart.
+        On S3 there is no lock: part names are unique and the day becomes visible by one PUT, so the later scan simply
+        wins; Airflow's one-slot pool keeps scheduled runs apart.
         """
         if self.storage.is_remote:
             yield
@@ -89,14 +91,18 @@ class Lake:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 handle.seek(0)
-                raise LakeError(f"another scan holds the lake at {self.location} ({handle.read().strip()}): wait for it to end") from None
+                raise LakeError(
+                    f"another scan holds the lake at {self.location} ({handle.read().strip()}): wait for it to end"
+                ) from None
             handle.truncate(0)
             handle.write(f"process {os.getpid()}")
             handle.flush()
             yield
 
     def fingerprint_key(self) -> bytes:
-        """The lake's own key for credential fingerprints, made once (mode 600). Only for local lakes: settings demand a key on S3."""
+        """The lake's own key for credential fingerprints, made once (mode 600). Only for local lakes: settings demand a
+        key on S3.
+        """
         path = Path(self.storage.root) / ".fingerprint-key"
         if not path.exists():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -120,10 +126,16 @@ class Lake:
         return self.storage.day_folders("snapshots/coverage")
 
     def coverage(self, day: date) -> pa.Table:
-        """The coverage of one day: the last word on each target × dataset (schema COVERAGE; empty when nothing was collected)."""
+        """The coverage of one day: the last word on each target × dataset (schema COVERAGE; empty when nothing was
+        collected).
+        """
         connection = duckdb.connect(":memory:")
         self._attach_coverage(connection, day, "main")
-        return connection.sql("select * from main.coverage order by account_id, region, dataset").to_arrow_table().cast(COVERAGE.schema)
+        return (
+            connection.sql("select * from main.coverage order by account_id, region, dataset")
+            .to_arrow_table()
+            .cast(COVERAGE.schema)
+        )
 
     def _attach_coverage(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str) -> None:
         create_empty(connection, schema, {"coverage": COVERAGE})
@@ -131,8 +143,11 @@ class Lake:
         if files:
             connection.execute(
                 f"""insert into {schema}.coverage by name
-                select * exclude (part) from read_parquet(?, union_by_name = true, filename = 'part', hive_partitioning = false)
-                qualify row_number() over (partition by account_id, region, dataset order by collected_at desc, part desc) = 1""",
+                select * exclude (part)
+                from read_parquet(?, union_by_name = true, filename = 'part', hive_partitioning = false)
+                qualify 1 = row_number() over (
+                    partition by account_id, region, dataset order by collected_at desc, part desc
+                )""",
                 [files],
             )
 
@@ -144,7 +159,8 @@ class Lake:
         *,
         datasets: Collection[str] = SNAPSHOTS.keys(),
     ) -> None:
-        """`schema.<dataset>` for the datasets and `schema.coverage`, typed, with the rows of that day's committed batches.
+        """`schema.<dataset>` for the datasets and `schema.coverage`, typed, with the rows of that day's committed
+        batches.
 
         image_finding is a view (it can be large and is read once), the others are tables.
         """
@@ -155,25 +171,33 @@ class Lake:
             files = [
                 row[0]
                 for row in connection.execute(
-                    f"select distinct file from {schema}.coverage where dataset = ? and file is not null order by file", [name]
+                    f"select distinct file from {schema}.coverage where dataset = ? and file is not null order by file",
+                    [name],
                 ).fetchall()
             ]
             if not files:
                 continue
             paths = self.storage.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
             connection.execute(f"create or replace table {schema}.part_of_{name} (file varchar, part varchar)")
-            connection.executemany(f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True)))
+            connection.executemany(
+                f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True))
+            )
             listed = ", ".join(f"'{_quote(path)}'" for path in paths)
             columns = ", ".join(f'"{column}"' for column in dataset.column_names)
             # `account` is one target's answer about all accounts; everything else is about its own target.
-            is_own = "" if name == "account" else "named.account_id = rows.account_id and named.region = rows.region and"
+            is_own = (
+                "" if name == "account" else "named.account_id = rows.account_id and named.region = rows.region and"
+            )
             select = f"""select {columns} from (
                 select * from {schema}.{name} union all by name
                 select rows.* exclude (part)
-                from read_parquet([{listed}], union_by_name = true, filename = 'part', hive_partitioning = false) as rows
+                from read_parquet(
+                    [{listed}], union_by_name = true, filename = 'part', hive_partitioning = false
+                ) as rows
                 semi join (
                     select coverage.account_id, coverage.region, parts.part
-                    from {schema}.coverage as coverage join {schema}.part_of_{name} as parts on parts.file = coverage.file
+                    from {schema}.coverage as coverage
+                    join {schema}.part_of_{name} as parts on parts.file = coverage.file
                     where coverage.dataset = '{name}'
                 ) as named on {is_own} named.part = rows.part
             )"""
@@ -187,7 +211,8 @@ class Lake:
     def rows(self, day: date, dataset: Table, accounts: Collection[str], coverage: pa.Table) -> pa.Table:
         """Rows of one dataset for some accounts on one day, from only the files that `coverage` names for them."""
         names = pc.and_(
-            pc.equal(coverage["dataset"], dataset.name), pc.is_in(coverage["account_id"], pa.array(sorted(accounts), pa.string()))
+            pc.equal(coverage["dataset"], dataset.name),
+            pc.is_in(coverage["account_id"], pa.array(sorted(accounts), pa.string())),
         )
         files = sorted({file for file in coverage.filter(names)["file"].to_pylist() if file})
         parts = []
@@ -203,7 +228,10 @@ class Lake:
 
     def days(self) -> list[date]:
         """Assessed days, ascending."""
-        return [date.fromisoformat(name.rpartition("/")[2].removesuffix(".json")) for name in self.storage.files("results/days", ".json")]
+        return [
+            date.fromisoformat(name.rpartition("/")[2].removesuffix(".json"))
+            for name in self.storage.files("results/days", ".json")
+        ]
 
     def previous_day(self, day: date) -> date | None:
         """The last assessed day before `day`."""
@@ -215,12 +243,19 @@ class Lake:
         if text is None:
             raise LakeError(f"{day} was not assessed in the lake at {self.location}; assessed: {_span(self.days())}")
         record = json.loads(text)
-        return Day(day, record["run_id"], record["rules_version"], {name: tuple(files) for name, files in record["files"].items()})
+        return Day(
+            day,
+            record["run_id"],
+            record["rules_version"],
+            {name: tuple(files) for name, files in record["files"].items()},
+        )
 
     def commit_day(
         self, day: date, run_id: str, rules_version: str, tables: Iterable[tuple[str, pa.Table | pa.RecordBatchReader]]
     ) -> Day:
-        """Write the day's results and make them visible by one PUT; files of a superseded run are deleted after the switch."""
+        """Write the day's results and make them visible by one PUT; files of a superseded run are deleted after the
+        switch.
+        """
         before = self.day(day) if day in self.days() else None
         files: dict[str, tuple[str, ...]] = {}
         for name, rows in tables:
@@ -255,7 +290,9 @@ class Lake:
 
     def forget_snapshot(self, day: date) -> None:
         """Delete everything kept of a day's snapshot: its rows, coverage, quarantine and Data Docs. Results stay."""
-        folders = [f"{kind}/{name}" for kind in ("snapshots", "quarantine") for name in (*SNAPSHOTS, "coverage")] + ["data_docs"]
+        folders = [f"{kind}/{name}" for kind in ("snapshots", "quarantine") for name in (*SNAPSHOTS, "coverage")] + [
+            "data_docs"
+        ]
         for folder in folders:
             self.storage.delete_folder(f"{folder}/snapshot_date={day}")
 
@@ -284,7 +321,12 @@ class Lake:
         return files
 
     def attach_results(
-        self, connection: duckdb.DuckDBPyConnection, day: date | None, schema: str, *, tables: Collection[str] = RESULTS.keys()
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        day: date | None,
+        schema: str,
+        *,
+        tables: Collection[str] = RESULTS.keys(),
     ) -> None:
         """`schema.<table>` for the result tables as of one assessed day, typed; all empty when `day` is None."""
         wanted = {name: RESULTS[name] for name in tables}
@@ -301,12 +343,21 @@ class Lake:
         until: date | None = None,
         tables: Collection[str] = RESULTS.keys(),
     ) -> None:
-        """`schema.<table>` over the assessed days from `since` to `until` (both included): a view per table, reading only those days' files."""
+        """`schema.<table>` over the assessed days from `since` to `until` (both included): a view per table, reading
+        only those days' files.
+        """
         wanted = {name: RESULTS[name] for name in tables}
         create_empty(connection, schema, wanted)
-        self._attach(connection, schema, [day for day in self.days() if (not since or day >= since) and (not until or day <= until)], wanted)
+        self._attach(
+            connection,
+            schema,
+            [day for day in self.days() if (not since or day >= since) and (not until or day <= until)],
+            wanted,
+        )
 
-    def _attach(self, connection: duckdb.DuckDBPyConnection, schema: str, days: Collection[date], tables: Mapping[str, Table]) -> None:
+    def _attach(
+        self, connection: duckdb.DuckDBPyConnection, schema: str, days: Collection[date], tables: Mapping[str, Table]
+    ) -> None:
         records = {day: self.day(day) for day in days}
         for name, declared in tables.items():
             files = (
@@ -330,7 +381,8 @@ class Lake:
 class SnapshotWriter:
     """Writes one batch's rows part by part; `commit` writes the coverage part last, which makes them exist.
 
-    `part` must be unique to the attempt (`<batch>-<try>-<token>`), so that a retry or a second scan never overwrites a file.
+    `part` must be unique to the attempt (`<batch>-<try>-<token>`), so that a retry or a second scan never overwrites a
+    file.
     """
 
     def __init__(self, lake: Lake, day: date, part: str) -> None:
@@ -360,7 +412,9 @@ class SnapshotWriter:
             writer.close()
         rows = [{"snapshot_date": self._day, **row} for row in coverage]
         if rows:
-            self._lake.storage.write(f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows))
+            self._lake.storage.write(
+                f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows)
+            )
 
 
 def _quote(path: str) -> str:

@@ -1,8 +1,9 @@
 """Runs the SQL models of `sql/` in the order in which they read each other.
 
-A model is one `.sql` file holding one SELECT; its path is its table name (`sql/resources/service.sql` is `resources.service`).
-Around the files the runner provides `traits.catalogue` and `traits.all`; everything else a model may read (`snapshot.*`, `reference.*`,
-`previous.*`, `rebased.*`, `run.day`) is attached before it runs. A model whose name is a declared result table must have exactly its columns.
+A model is one `.sql` file holding one SELECT; its path is its table name (`sql/resources/service.sql` is
+`resources.service`). Around the files the runner provides `traits.catalogue` and `traits.all`; everything else a model
+may read (`snapshot.*`, `reference.*`, `previous.*`, `rebased.*`, `run.day`) is attached before it runs. A model whose
+name is a declared result table must have exactly its columns.
 """
 
 from __future__ import annotations
@@ -185,9 +186,13 @@ def trait_texts(sql: Path) -> list[TraitText]:
         if missing := [field for field in fields if not front.get(field)]:
             raise ModelError(f"{text}: front matter lacks {', '.join(missing)}")
         if unknown := sorted(set(front["datasets"]) - SNAPSHOTS.keys()):
-            raise ModelError(f"{text}: datasets names {', '.join(unknown)}, which schemas/snapshots.py does not declare")
+            raise ModelError(
+                f"{text}: datasets names {', '.join(unknown)}, which schemas/snapshots.py does not declare"
+            )
         if len(front["recommendation"]) > 512:
-            raise ModelError(f"{text}: recommendation has {len(front['recommendation'])} characters, Security Hub takes 512")
+            raise ModelError(
+                f"{text}: recommendation has {len(front['recommendation'])} characters, Security Hub takes 512"
+            )
         texts.append(
             TraitText(
                 path.stem, front["title"], front["category"], tuple(front["datasets"]), front["url"],
@@ -198,7 +203,9 @@ def trait_texts(sql: Path) -> list[TraitText]:
 
 
 def rules_version(sql: Path, *detectors: str) -> str:
-    """Twelve hex digits over everything that decides a result: models, trait texts, reference tables and detector versions."""
+    """Twelve hex digits over everything that decides a result: models, trait texts, reference tables and detector
+    versions.
+    """
     digest = hashlib.sha256("\0".join(detectors).encode())
     for folder in ("reference", "resources", "traits", "exposures"):
         for path in sorted((sql / folder).iterdir() if (sql / folder).is_dir() else []):
@@ -234,7 +241,9 @@ def create_empty(connection: duckdb.DuckDBPyConnection, schema: str, tables: dic
 
 
 def empty_database(sql: Path) -> duckdb.DuckDBPyConnection:
-    """A database with everything a model may read, typed and empty, for a day that never was: what compiling a model needs."""
+    """A database with everything a model may read, typed and empty, for a day that never was: what compiling a model
+    needs.
+    """
     connection = connect()
     for schema, tables in (("snapshot", SNAPSHOTS), ("previous", RESULTS), ("rebased", RESULTS)):
         create_empty(connection, schema, tables)
@@ -248,7 +257,8 @@ def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
     """`run.day`, one row."""
     connection.execute(
         """create schema run;
-        create table run.day (snapshot_date date, previous_date date, rules_version varchar, previous_rules_version varchar, owner_tag varchar)"""
+        create table run.day (snapshot_date date, previous_date date, rules_version varchar,
+            previous_rules_version varchar, owner_tag varchar)"""
     )
     connection.execute("insert into run.day values (?, ?, ?, ?, ?)", list(astuple(day)))
 
@@ -256,8 +266,8 @@ def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
 def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer | None = None) -> list[str]:
     """Materialise every model in order in a database that has snapshot, reference, previous, rebased and run attached.
 
-    Returns the names of the result tables made, as `<schema>.<table>`. Raises ModelError naming file and message when a model does not run
-    or does not have the columns its result table declares.
+    Returns the names of the result tables made, as `<schema>.<table>`. Raises ModelError naming file and message when a
+    model does not run or does not have the columns its result table declares.
     """
     texts = trait_texts(sql)
     models = load(sql)
@@ -347,9 +357,11 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
         ),
         needed as (
             select service_coverage.resource_id, catalogue.trait, catalogue.category,
-                bool_and(service_coverage.status = 'ok') as is_seen, min(service_coverage.observed_date) as observed_date
+                bool_and(service_coverage.status = 'ok') as is_seen,
+                min(service_coverage.observed_date) as observed_date
             from resources.service_coverage as service_coverage
-            join (select trait, category, unnest(datasets) as dataset from traits.catalogue) as catalogue using (dataset)
+            join (select trait, category, unnest(datasets) as dataset from traits.catalogue) as catalogue
+                using (dataset)
             group by all
         ),
         decided as (
@@ -362,7 +374,8 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
             anti join folded on folded.resource_id = needed.resource_id and folded.trait = needed.trait
             where not needed.is_seen
         )
-        select decided.resource_id, decided.account_id, decided.region, decided.trait, catalogue.category, decided.state, decided.evidence,
+        select decided.resource_id, decided.account_id, decided.region, decided.trait, catalogue.category,
+            decided.state, decided.evidence,
             coalesce(needed.observed_date < day.snapshot_date, false) as is_carried,
             coalesce(needed.observed_date, day.snapshot_date) as observed_date
         from decided

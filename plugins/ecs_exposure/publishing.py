@@ -16,7 +16,9 @@ from ecs_exposure.securityhub.publisher import Outcome, check, publish
 from ecs_exposure.settings import Settings
 
 LEDGER_DAYS = 120
-"""The ledger is read so far back: an active finding is re-sent within 80 days at the latest, and AWS deletes archived ones after 30."""
+"""The ledger is read so far back: an active finding is re-sent within 80 days at the latest, and AWS deletes archived
+ones after 30.
+"""
 
 TARGETS_A_BATCH = 8
 
@@ -25,7 +27,9 @@ Mode = Literal["off", "dry-run", "on"]
 
 
 def plan_publish(settings: Settings, lake: Lake, day: date) -> list[Batch]:
-    """At most `max_batches` batches of the (account, Region) pairs that have something to be told; none when publishing is off."""
+    """At most `max_batches` batches of the (account, Region) pairs that have something to be told; none when publishing
+    is off.
+    """
     if settings.publish == "off":
         return []
     todo: dict[str, set[str]] = {}
@@ -37,14 +41,17 @@ def plan_publish(settings: Settings, lake: Lake, day: date) -> list[Batch]:
     return [
         {
             "id": f"publish-{start // size:03d}",
-            "targets": [[account, region] for account in accounts[start : start + size] for region in sorted(todo[account])],
+            "targets": [
+                [account, region] for account in accounts[start : start + size] for region in sorted(todo[account])
+            ],
         }
         for start in range(0, len(accounts), size)
     ]
 
 
 def publish_batch(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch) -> dict[str, int]:
-    """Tell Security Hub of one batch's pairs what changed; every attempt is appended to `publication`. Returns findings by outcome.
+    """Tell Security Hub of one batch's pairs what changed; every attempt is appended to `publication`. Returns findings
+    by outcome.
 
     AWS's refusals are recorded, not raised; `check_published` judges the day as a whole.
     """
@@ -100,8 +107,14 @@ def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Targ
     """The plan for some (account, Region) pairs, or for all."""
     with connect() as connection:
         lake.attach_results(connection, day, "today", tables=("finding", "coverage"))
-        coverage = connection.sql("select account_id, region, dataset, status from today.coverage").to_arrow_table().to_pylist()
-        columns = "*" if targets is not None else "* replace ('' as document)"  # the documents are not needed to count them
+        coverage = (
+            connection.sql("select account_id, region, dataset, status from today.coverage")
+            .to_arrow_table()
+            .to_pylist()
+        )
+        columns = (
+            "*" if targets is not None else "* replace ('' as document)"
+        )  # the documents are not needed to count them
         rows = connection.sql(f"select {columns} from today.finding").to_arrow_reader(1_000)
         findings = [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
     # Up to the last assessed day, so that publishing an older one is refused.
@@ -127,11 +140,15 @@ def _wanted(row: Mapping[str, Any], targets: Collection[Target] | None) -> bool:
 def _publications(lake: Lake, since: date, until: date, targets: Collection[Target] | None) -> list[dict[str, Any]]:
     with connect() as connection:
         lake.attach_history(connection, "history", since=since, until=until, tables=("publication",))
-        rows = connection.sql("select * from history.publication order by published_at, updated_at, finding_id").to_arrow_reader(5_000)
+        rows = connection.sql(
+            "select * from history.publication order by published_at, updated_at, finding_id"
+        ).to_arrow_reader(5_000)
         return [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
 
 
-def _last_documents(lake: Lake, day: date, finding_ids: Iterable[str], ledger: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def _last_documents(
+    lake: Lake, day: date, finding_ids: Iterable[str], ledger: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
     """The last document of findings that are absent today, read from the days they were last sent on."""
     wanted = sorted(finding_ids)
     if not wanted:
@@ -142,6 +159,8 @@ def _last_documents(lake: Lake, day: date, finding_ids: Iterable[str], ledger: M
     for item in sorted({*days, *([previous] if previous else [])} & set(lake.days())):
         with connect() as connection:
             lake.attach_results(connection, item, "earlier", tables=("finding",))
-            found = connection.execute("select finding_id, document from earlier.finding where list_contains(?, finding_id)", [wanted]).fetchall()
+            found = connection.execute(
+                "select finding_id, document from earlier.finding where list_contains(?, finding_id)", [wanted]
+            ).fetchall()
             documents |= dict(found)
     return documents

@@ -1,6 +1,8 @@
-"""How long the lake keeps what: snapshots 35 days, then one a week for a year; image_vulnerability 400 days; other results ten years.
+"""How long the lake keeps what: snapshots 35 days, then one a week for a year; image_vulnerability 400 days; other
+results ten years.
 
-Ages are counted from the last assessed day, not from the clock, so that a lake nobody scans any more does not empty itself.
+Ages are counted from the last assessed day, not from the clock, so that a lake nobody scans any more does not empty
+itself.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def expired(snapshot_days: Iterable[date], result_days: Iterable[date], latest: 
 
 
 def retain(lake: Lake, *, is_dry_run: bool = False) -> Expired:
-    """Delete what is past its time and return what it was; on a dry run delete nothing. An empty lake has nothing to delete."""
+    """Delete what is past its time and return what it was; on a dry run delete nothing. An empty lake has nothing to
+    delete.
+    """
     days = lake.days()
     if not days:
         return Expired((), (), ())

@@ -1,7 +1,7 @@
 """The whole flow, composed: plan → collect → plan images → collect images → gate → assess → publish.
 
-The Airflow DAG runs the same stages as mapped tasks; `ecs-exposure scan` runs them here, one after another. Each stage reads what it needs
-from the lake and leaves there what it made. No stage asks the clock for its day.
+The Airflow DAG runs the same stages as mapped tasks; `ecs-exposure scan` runs them here, one after another. Each stage
+reads what it needs from the lake and leaves there what it made. No stage asks the clock for its day.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from typing import Any
 
 from ecs_exposure.assessing import AssessSummary, Progress, assess, reassess
 from ecs_exposure.aws import AwsAccess
-from ecs_exposure.collecting import Batch, CollectError, CollectSummary, collect, collect_image_batch, gate, plan, plan_images
+from ecs_exposure.collecting import (
+    Batch,
+    CollectError,
+    CollectSummary,
+    collect,
+    collect_image_batch,
+    gate,
+    plan,
+    plan_images,
+)
 from ecs_exposure.gate import GateSummary
 from ecs_exposure.lake import Lake
 from ecs_exposure.publishing import check_published, plan_publish, publish_batch
@@ -56,20 +65,25 @@ class ScanSummary:
 
 
 def check_day(lake: Lake, day: date) -> date:
-    """The day, if it may be collected. Raises ScanError for a day before the last assessed one: AWS only tells the present."""
+    """The day, if it may be collected. Raises ScanError for a day before the last assessed one: AWS only tells the
+    present.
+    """
     last = max(lake.days(), default=None)
     if last and day < last:
         raise ScanError(
-            f"{day} is before {last}, the last assessed day: a past day is never collected again, since AWS only tells the present; "
-            "to rebuild its results from the stored snapshot run `ecs-exposure reassess`"
+            f"{day} is before {last}, the last assessed day: a past day is never collected again, since AWS only "
+            "tells the present; to rebuild its results from the stored snapshot run `ecs-exposure reassess`"
         )
     return day
 
 
-def scan(settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None) -> ScanSummary:
+def scan(
+    settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None
+) -> ScanSummary:
     """Scan the organisation for one day and publish.
 
-    Failed targets are tried twice. Raises ScanError for a past day, DiscoveryError, GateError, PublishError and LakeError as the stages do.
+    Failed targets are tried twice. Raises ScanError for a past day, DiscoveryError, GateError, PublishError and
+    LakeError as the stages do.
     """
     tell = progress or (lambda *_: None)
     access = access or AwsAccess(settings)
@@ -78,9 +92,16 @@ def scan(settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None 
         tell("plan", 0, 1)
         batches = plan(settings, access, lake, day)
         tell("plan", 1, 1)
-        _each("collect", batches, lambda batch, last: collect(settings, access, lake, day, batch, is_last_try=last), tell)
+        _each(
+            "collect", batches, lambda batch, last: collect(settings, access, lake, day, batch, is_last_try=last), tell
+        )
         images = plan_images(settings, lake, day)
-        _each("images", images, lambda batch, last: collect_image_batch(settings, access, lake, day, batch, is_last_try=last), tell)
+        _each(
+            "images",
+            images,
+            lambda batch, last: collect_image_batch(settings, access, lake, day, batch, is_last_try=last),
+            tell,
+        )
         tell("gate", 0, 1)
         gated = gate(settings, lake, day)
         tell("gate", 1, 1)
@@ -91,7 +112,9 @@ def scan(settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None 
 def publish(
     settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None
 ) -> dict[str, int]:
-    """Tell Security Hub what changed; findings by what became of them. Raises PublishError when there was something to send and nothing was."""
+    """Tell Security Hub what changed; findings by what became of them. Raises PublishError when there was something to
+    send and nothing was.
+    """
     access = access or AwsAccess(settings)
     batches = plan_publish(settings, lake, day)
     for number, batch in enumerate(batches):
@@ -103,7 +126,9 @@ def publish(
     return check_published(settings, lake, day)
 
 
-def _each(stage: str, batches: list[Batch], work: Callable[[Batch, bool], CollectSummary], tell: Callable[..., Any]) -> None:
+def _each(
+    stage: str, batches: list[Batch], work: Callable[[Batch, bool], CollectSummary], tell: Callable[..., Any]
+) -> None:
     for number, batch in enumerate(batches):
         tell(stage, number, len(batches))
         for attempt in range(1, TRIES + 1):

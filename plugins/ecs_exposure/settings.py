@@ -1,4 +1,6 @@
-"""Every setting, read once from the environment (`ECS_EXPOSURE_*`) into one frozen object; `.env.example` lists them with comments."""
+"""Every setting, read once from the environment (`ECS_EXPOSURE_*`) into one frozen object; `.env.example` lists them
+with comments.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +118,8 @@ class Settings(BaseSettings):
             )
         if self.is_remote_lake and self.fingerprint_key is None:
             raise ValueError(
-                f"{PREFIX}FINGERPRINT_KEY must be set when {PREFIX}LAKE is on S3: take 32 random bytes from your secret store"
+                f"{PREFIX}FINGERPRINT_KEY must be set when {PREFIX}LAKE is on S3: take 32 random bytes from your "
+                "secret store"
             )
         return self
 
@@ -136,7 +139,8 @@ class Settings(BaseSettings):
 def load(**overrides: object) -> Settings:
     """Settings from the environment, with explicit overrides on top.
 
-    Raises SettingsError listing every wrong variable at once, by its name in the environment; values of secrets are not shown.
+    Raises SettingsError listing every wrong variable at once, by its name in the environment; values of secrets are not
+    shown.
     """
     try:
         return Settings(**overrides)  # type: ignore[arg-type]
@@ -144,7 +148,11 @@ def load(**overrides: object) -> Settings:
         lines = []
         for item in error.errors(include_url=False, include_input=False, include_context=False):
             name = PREFIX + str(item["loc"][0]).upper() if item["loc"] else ""
-            lines.append(f"  {name}: {item['msg'].removeprefix('Value error, ')}" if name else f"  {item['msg'].removeprefix('Value error, ')}")
+            lines.append(
+                f"  {name}: {item['msg'].removeprefix('Value error, ')}"
+                if name
+                else f"  {item['msg'].removeprefix('Value error, ')}"
+            )
         raise SettingsError("wrong settings (see .env.example):\n" + "\n".join(lines)) from None
 
 

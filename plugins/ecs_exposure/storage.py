@@ -1,7 +1,7 @@
 """Files of a lake, in a folder or on s3://: listed, read, written whole, copied to local scratch.
 
-DuckDB only ever reads local files: what lies on S3 is copied to scratch first (its httpfs extension is not bundled, and a closed VPC cannot
-fetch it), so there is one read path.
+DuckDB only ever reads local files: what lies on S3 is copied to scratch first (its httpfs extension is not bundled, and
+a closed VPC cannot fetch it), so there is one read path.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Storage:
         self._scratch = tempfile.TemporaryDirectory(prefix="ecs-exposure-")
 
     def check(self, *, create: bool) -> None:
-        """Raises LakeError when the location does not exist (unless `create`), cannot be reached, or cannot be written to (when `create`)."""
+        """Raises LakeError when the location does not exist (unless `create`), cannot be reached, or cannot be written
+        to (when `create`).
+        """
         try:
             if create:
                 probe = f".writable-{secrets.token_hex(4)}"
@@ -65,7 +67,11 @@ class Storage:
     def files(self, folder: str, suffix: str = ".parquet") -> list[str]:
         selector = fs.FileSelector(self.path(folder), allow_not_found=True)
         infos = self._fs.get_file_info(selector)
-        return sorted(f"{folder}/{info.base_name}" for info in infos if info.type == fs.FileType.File and info.base_name.endswith(suffix))
+        return sorted(
+            f"{folder}/{info.base_name}"
+            for info in infos
+            if info.type == fs.FileType.File and info.base_name.endswith(suffix)
+        )
 
     def day_folders(self, folder: str) -> list[date]:
         infos = self._fs.get_file_info(fs.FileSelector(self.path(folder), allow_not_found=True))
@@ -74,7 +80,9 @@ class Storage:
 
     @contextmanager
     def _replacing(self, relative: str) -> Iterator[str]:
-        """A path to write to, put in place of `relative` when all went well: an object on S3 appears only when it is complete anyway."""
+        """A path to write to, put in place of `relative` when all went well: an object on S3 appears only when it is
+        complete anyway.
+        """
         path = self.path(relative)
         temporary = path if self.is_remote else f"{path}.tmp"
         try:
@@ -90,7 +98,10 @@ class Storage:
         """Write one Parquet file, streaming from a reader; returns its rows."""
         batches = rows if isinstance(rows, pa.RecordBatchReader) else rows.to_batches()
         count = 0
-        with self._replacing(relative) as path, pq.ParquetWriter(path, rows.schema, filesystem=self._fs, compression="zstd") as writer:
+        with (
+            self._replacing(relative) as path,
+            pq.ParquetWriter(path, rows.schema, filesystem=self._fs, compression="zstd") as writer,
+        ):
             for batch in batches:
                 writer.write_batch(batch)
                 count += batch.num_rows
@@ -135,8 +146,8 @@ class Storage:
                 handle.seek(max(size - 4, 0))
                 if size < 12 or handle.read(4) != PARQUET_MAGIC:
                     raise LakeError(
-                        f"{self.location}/{relative} is truncated ({size} bytes): restore it from a backup, or remove it together with its "
-                        "coverage part and run that day's scan again. Nothing was deleted"
+                        f"{self.location}/{relative} is truncated ({size} bytes): restore it from a backup, or "
+                        "remove it together with its coverage part and run that day's scan again. Nothing was deleted"
                     )
         except FileNotFoundError:
             raise LakeError(_missing(self.location, relative)) from None
@@ -162,7 +173,8 @@ class Storage:
 
     def _unwritable(self, relative: str, error: OSError) -> LakeError:
         return LakeError(
-            f"cannot write {relative} to the lake at {self.location}: {error}. Check ECS_EXPOSURE_LAKE and its permissions"
+            f"cannot write {relative} to the lake at {self.location}: {error}. "
+            "Check ECS_EXPOSURE_LAKE and its permissions"
         )
 
     def delete(self, relative: str) -> None:
@@ -191,4 +203,7 @@ def _s3() -> fs.FileSystem:
 
 
 def _missing(location: str, relative: str) -> str:
-    return f"{location}/{relative} is named by a commit record but missing: restore it from a backup, or run that day's scan again"
+    return (
+        f"{location}/{relative} is named by a commit record but missing: "
+        "restore it from a backup, or run that day's scan again"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk import BaseHook
 from airflow.sdk.exceptions import AirflowNotFoundException
-
 from ecs_exposure.aws import AwsAccess
 from ecs_exposure.settings import Settings
 
@@ -13,7 +12,8 @@ from ecs_exposure.settings import Settings
 class EcsExposureHook(AwsBaseHook):
     """Base credentials from the Airflow connection `ecs_exposure_aws`, or boto3's default chain where there is none.
 
-    Member accounts are reached from these by assumed role (settings' role names and external id), refreshed by themselves.
+    Member accounts are reached from these by assumed role (settings' role names and external id), refreshed by
+    themselves.
     """
 
     conn_name = "ecs_exposure_aws"

@@ -1,8 +1,8 @@
 """`make scan`: run the DAG `exposure_nightly` once, for real, and print what was found.
 
-Without ECS_EXPOSURE_ORGANIZATION_ACCOUNT_ID the organisation is examples/sample_org, served by the embedded AWS; each run is its next night.
-With it, the organisation is a real one, and the day is today (UTC). Airflow's home, the sample's lake and the embedded Security Hub's state
-lie under .state/ in the checkout; no process is left behind.
+Without ECS_EXPOSURE_ORGANIZATION_ACCOUNT_ID the organisation is examples/sample_org, served by the embedded AWS; each
+run is its next night. With it, the organisation is a real one, and the day is today (UTC). Airflow's home, the sample's
+lake and the embedded Security Hub's state lie under .state/ in the checkout; no process is left behind.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ def main() -> int:
         environment = os.environ | _airflow_environment()
         if settings.organization_account_id:
             day = datetime.now(UTC).date()
-            print(f"Scanning organisation {settings.organization_account_id} as of {day} (Security Hub: {settings.publish})", flush=True)
+            print(
+                f"Scanning organisation {settings.organization_account_id} as of {day} (publish: {settings.publish})",
+                flush=True,
+            )
         else:
             from embedded_aws import EmbeddedAws
             from embedded_aws.organization import sample_settings
@@ -43,10 +46,15 @@ def main() -> int:
             day, night = _next_night(Settings(lake=str(STATE / "lake")), sample)
             aws = stack.enter_context(EmbeddedAws(sample, night=night, state=STATE / "aws"))
             environment |= aws.environ()
-            print(f"Scanning examples/sample_org, night {night} ({day}), served by the embedded AWS at {aws.endpoint_url}", flush=True)
+            print(
+                f"Scanning examples/sample_org, night {night} ({day}), on the embedded AWS at {aws.endpoint_url}",
+                flush=True,
+            )
         code = _run_dag(environment, day)
         if code == 0:
-            code = subprocess.run([sys.executable, "-m", "ecs_exposure.cli", "summary"], env=environment, cwd=ROOT, check=False).returncode
+            code = subprocess.run(
+                [sys.executable, "-m", "ecs_exposure.cli", "summary"], env=environment, cwd=ROOT, check=False
+            ).returncode
     return code
 
 
@@ -77,7 +85,9 @@ def _next_night(settings: Settings, sample: Path) -> tuple[date, int]:
 
 
 def _run_dag(environment: dict[str, str], day: date) -> int:
-    """Run the DAG in one process, showing the lines its stages say; everything else goes to a log that a failure points to."""
+    """Run the DAG in one process, showing the lines its stages say; everything else goes to a log that a failure points
+    to.
+    """
     from ecs_exposure_airflow.progress import MARK
 
     log = STATE / f"scan-{day}.log"
@@ -85,12 +95,16 @@ def _run_dag(environment: dict[str, str], day: date) -> int:
     with open(log, "w", encoding="utf-8") as output:
         if not (STATE / "airflow" / "airflow.db").exists():
             print(MARK + "preparing Airflow", flush=True)
-        migrated = subprocess.run([*airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=output, stderr=output, check=False)
+        migrated = subprocess.run(
+            [*airflow, "db", "migrate"], env=environment, cwd=ROOT, stdout=output, stderr=output, check=False
+        )
         if migrated.returncode:
             print(f"Airflow's database could not be prepared; see {log}", file=sys.stderr)
             return 1
         command = [*airflow, "dags", "test", "exposure_nightly", "--conf", json.dumps({"snapshot_date": str(day)})]
-        with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
             assert process.stdout is not None
             try:
                 for line in process.stdout:
@@ -101,7 +115,10 @@ def _run_dag(environment: dict[str, str], day: date) -> int:
                 process.terminate()
                 raise
     if process.returncode:
-        print(f"The scan of {day} failed; the log is {log} and docs/operate.md says what each stage's failure means", file=sys.stderr)
+        print(
+            f"The scan of {day} failed; the log is {log} and docs/operate.md says what each stage's failure means",
+            file=sys.stderr,
+        )
     return 1 if process.returncode else 0
 
 

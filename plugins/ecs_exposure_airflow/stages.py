@@ -1,6 +1,7 @@
 """What the DAGs' tasks do: read settings and the day, open the lake, call the product's function of the same name.
 
-The product is imported inside the tasks: parsing the DAGs stays cheap. XCom carries batches (ids, accounts, Regions) and counts, never a row.
+The product is imported inside the tasks: parsing the DAGs stays cheap. XCom carries batches (ids, accounts, Regions)
+and counts, never a row.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from datetime import UTC, date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
-
 from ecs_exposure.settings import Settings, load, parse_date
+
 from ecs_exposure_airflow.progress import say
 
 if TYPE_CHECKING:
@@ -136,7 +137,10 @@ def report() -> dict[str, int]:
 
     with _lake() as (settings, lake, day):
         outcome = scan.check_published(settings, lake, day)
-    say("Security Hub: " + (", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcome.items()) or "nothing to send"))
+    say(
+        "Security Hub: "
+        + (", ".join(f"{count} {name.replace('_', ' ')}" for name, count in outcome.items()) or "nothing to send")
+    )
     return outcome
 
 

@@ -11,12 +11,11 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from embedded_aws import EmbeddedAws
-from embedded_aws.organization import first_night, sample_settings
-
 from ecs_exposure.lake import Lake
 from ecs_exposure.scan import scan
 from ecs_exposure.settings import load
+from embedded_aws import EmbeddedAws
+from embedded_aws.organization import first_night, sample_settings
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_org"
@@ -115,8 +114,14 @@ def test_the_account_that_denies_is_carried_over_and_neither_resolved_nor_archiv
     assert set(EXPECTED["carried"]) <= carried <= {*EXPECTED["carried"], *EXPECTED["carried_in_part"]}
     resolved = nights[1].rows("select * from night.change where change = 'resolved'")
     assert not {short(row["resource_id"]) for row in resolved} & carried
-    archived = {row["finding_id"] for row in nights[1].rows("select * from night.publication where record_state = 'ARCHIVED'")}
-    dark = [finding for finding in nights[1].hub.values() if finding["AwsAccountId"] == str(EXPECTED["accounts"]["logistics"])]
+    archived = {
+        row["finding_id"] for row in nights[1].rows("select * from night.publication where record_state = 'ARCHIVED'")
+    }
+    dark = [
+        finding
+        for finding in nights[1].hub.values()
+        if finding["AwsAccountId"] == str(EXPECTED["accounts"]["logistics"])
+    ]
     assert dark
     assert all(finding["RecordState"] == "ACTIVE" and finding["Id"] not in archived for finding in dark)
 
@@ -126,7 +131,8 @@ def test_resolved_exposures_are_archived_in_security_hub_and_the_rest_is_active(
         standing = {row["finding_id"] for row in night.rows("select finding_id from night.finding")}
         active = {identity for identity, finding in night.hub.items() if finding["RecordState"] == "ACTIVE"}
         unpublished = {
-            row["finding_id"] for row in night.rows("select finding_id from night.publication where status = 'not_enabled'")
+            row["finding_id"]
+            for row in night.rows("select finding_id from night.publication where status = 'not_enabled'")
         }
         assert active == standing - unpublished
     resolved = {row["resource_id"] for row in nights[1].rows("select * from night.change where change = 'resolved'")}
@@ -137,7 +143,8 @@ def test_resolved_exposures_are_archived_in_security_hub_and_the_rest_is_active(
 
 
 def test_an_unchanged_night_with_drifting_epss_sends_nothing(nights: list[Night]) -> None:
-    epss = "select vulnerability_id, image_digest, max(epss) as epss from night.image_vulnerability where not is_carried group by all"
+    epss = """select vulnerability_id, image_digest, max(epss) as epss from night.image_vulnerability
+        where not is_carried group by all"""
     second, third = ({tuple(row.values()) for row in night.rows(epss)} for night in nights[1:3])
     assert second != third, "EPSS is meant to drift between the nights"
     assert nights[2].rows("select * from night.change") == []

@@ -7,6 +7,7 @@ judged by `credentials` and dropped here.
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -47,7 +48,7 @@ def collect_definitions(context: Context) -> Rows:
     gone = []
     for arn in sorted(named):
         known = context.known_definitions.get(arn)
-        if known is not None and _is_current(known):
+        if known is not None and _is_current(known, extractor_version(context.fingerprint_key)):
             for dataset in DATASETS:
                 for row in known.get(dataset, []):
                     yield dataset, {**row, "observed_date": context.snapshot_date}
@@ -68,9 +69,17 @@ def collect_definitions(context: Context) -> Rows:
         context.note("task_definition", f"{len(gone)} named by a service but deleted in ECS: {', '.join(gone[:5])}")
 
 
-def _is_current(known: Mapping[str, list[Row]]) -> bool:
+def extractor_version(fingerprint_key: bytes) -> str:
+    """What a cached definition must have been flattened by to be taken as it is: this code, with this fingerprint key.
+
+    A new key describes every definition again, so that fingerprints of one night are all of one key.
+    """
+    return f"{EXTRACTOR_VERSION}-{hmac.new(fingerprint_key, b'extractor_version', 'sha256').hexdigest()[:8]}"
+
+
+def _is_current(known: Mapping[str, list[Row]], version: str) -> bool:
     definitions = known.get("task_definition", [])
-    return bool(definitions) and all(row.get("extractor_version") == EXTRACTOR_VERSION for row in definitions)
+    return bool(definitions) and all(row.get("extractor_version") == version for row in definitions)
 
 
 def _describe(ecs: Any, arn: str) -> Row | None:
@@ -109,7 +118,7 @@ def flatten(
             **base,
             "family": family,
             "revision": revision,
-            "extractor_version": EXTRACTOR_VERSION,
+            "extractor_version": extractor_version(fingerprint_key),
             "status": _text(definition.get("status")),
             "network_mode": _text(definition.get("networkMode")) or "bridge",
             "pid_mode": _text(definition.get("pidMode")),

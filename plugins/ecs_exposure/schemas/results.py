@@ -274,5 +274,3 @@ SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "findin
 def severity_rank(severity: str) -> int:
     """0 for CRITICAL up to 4 for INFORMATIONAL. Raises ValueError for another word."""
     return SEVERITIES.index(severity)
-
-

@@ -31,7 +31,12 @@ LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL", "MANAGED_INSTANCES")
 _TARGET = (
     column("account_id", STRING, "AWS account that owns the resource, 12 digits", nullable=False),
     column("region", STRING, "AWS Region, or `global` for IAM and Organizations", nullable=False),
-    column("observed_date", DATE, "day the row was really seen; earlier than the snapshot's day when carried over", nullable=False),
+    column(
+        "observed_date",
+        DATE,
+        "day the row was really seen; earlier than the snapshot's day when carried over",
+        nullable=False,
+    ),
 )
 _TAGS = column("tags", STRING, "resource tags as a JSON object, keys sorted")
 _NETWORK = (
