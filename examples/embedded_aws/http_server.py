@@ -36,6 +36,13 @@ class KeepAliveHandler(MotoRequestHandler):
         self.server.open_connections.discard(self.connection)  # type: ignore[attr-defined]
         super().finish()
 
+    def handle_expect_100(self) -> bool:
+        """S3 clients send `Expect: 100-continue` and wait a second for it: it must leave the buffer at once."""
+        self.send_response_only(100)
+        self.end_headers()
+        self.wfile.flush()
+        return True
+
     def run_wsgi(self) -> None:
         body = self._read_body()
         environ = self.make_environ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from ecs_exposure.assessing import assess
 from ecs_exposure.lake import Lake
 from ecs_exposure.scan import scan
 from ecs_exposure.settings import load
@@ -22,6 +24,7 @@ SAMPLE = ROOT / "examples" / "sample_org"
 EXPECTED = yaml.safe_load((Path(__file__).parent / "expected.yaml").read_text(encoding="utf-8"))
 ACCOUNTS = {str(number): name for name, number in EXPECTED["accounts"].items()}
 NIGHTS = 3
+FINGERPRINT_KEY = "a key that both lakes share"
 
 
 @dataclass
@@ -38,22 +41,28 @@ class Night:
 
 
 @pytest.fixture(scope="module")
-def nights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Night]]:
-    folder = tmp_path_factory.mktemp("sample")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+    with Lake.open(str(tmp_path_factory.mktemp("sample") / "lake"), create=True) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def nights(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
+    folder = tmp_path_factory.mktemp("embedded")
     scanned = []
-    with pytest.MonkeyPatch.context() as patch, Lake.open(str(folder / "lake"), create=True) as lake:
+    with pytest.MonkeyPatch.context() as patch:
         for number in range(1, NIGHTS + 1):
             with EmbeddedAws(SAMPLE, night=number, state=folder / "aws") as aws:
                 for name, value in (sample_settings(SAMPLE) | aws.environ()).items():
                     patch.setenv(name, value)
                 day = first_night(SAMPLE) + timedelta(days=number - 1)
                 before = aws.securityhub.imports
-                scan(load(lake=lake.location), lake, day)
+                scan(load(lake=lake.location, fingerprint_key=FINGERPRINT_KEY), lake, day)
                 connection = duckdb.connect()
                 lake.attach_results(connection, day, "night")
                 hub = {finding["Id"]: finding for finding in aws.securityhub.findings()}
                 scanned.append(Night(day, connection, aws.securityhub.imports - before, hub))
-        yield scanned
+    return scanned
 
 
 def short(arn: str) -> str:
@@ -163,3 +172,38 @@ def test_findings_name_account_owner_and_unit(nights: list[Night]) -> None:
         fields = finding["ProductFields"]
         assert finding["AwsAccountName"] in EXPECTED["accounts"]
         assert any("ou" in key.lower() and value.startswith("/") for key, value in fields.items()), fields
+
+
+def test_a_changed_rule_is_never_told_as_a_change_of_the_estate(
+    lake: Lake, nights: list[Night], tmp_path: Path
+) -> None:
+    """The third night changed nothing; under other rules every change it shows is the rules'."""
+    shutil.copytree(lake.location, tmp_path / "lake")
+    shutil.copytree(ROOT / "sql", tmp_path / "sql")
+    likelihoods = tmp_path / "sql" / "reference" / "configuration_likelihood.csv"
+    text = likelihoods.read_text(encoding="utf-8")
+    changed = text.replace("public_ip,,Moderate,Low", "public_ip,,Very High,Low")
+    assert changed != text
+    likelihoods.write_text(changed, encoding="utf-8")
+    with Lake.open(str(tmp_path / "lake")) as copy, duckdb.connect() as connection:
+        assess(load(lake=copy.location, sql=tmp_path / "sql"), copy, nights[2].day)
+        copy.attach_results(connection, nights[2].day, "night")
+        changes = connection.execute("select change, cause, count(*) from night.change group by all").fetchall()
+    assert {cause for _, cause, _ in changes} == {"rules"}
+    assert "worsened" in {change for change, _, _ in changes}
+
+
+def test_a_lake_on_s3_gives_the_same_results_as_a_local_one(nights: list[Night], tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch, EmbeddedAws(SAMPLE, night=1, state=tmp_path / "aws") as aws:
+        for name, value in (sample_settings(SAMPLE) | aws.environ()).items():
+            patch.setenv(name, value)
+        aws.client("s3", str(EXPECTED["accounts"]["security"]), "eu-west-1").create_bucket(
+            Bucket="exposure-lake", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        settings = load(lake="s3://exposure-lake/nightly", fingerprint_key=FINGERPRINT_KEY)
+        with Lake.open(settings.lake, create=True) as lake, duckdb.connect() as connection:
+            scan(settings, lake, nights[0].day)
+            lake.attach_results(connection, nights[0].day, "night")
+            for table in ("exposure", "trait_hit", "image_vulnerability", "service_image", "fix", "finding"):
+                select = f"select * from night.{table} order by all"
+                assert connection.sql(select).to_arrow_table().to_pylist() == nights[0].rows(select), table
