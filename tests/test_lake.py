@@ -222,3 +222,17 @@ def test_retention_forgets_image_vulnerabilities_and_keeps_the_rest_of_the_day(l
         lake.attach_history(connection, "history")
         assert connection.execute("select count(*) from history.image_vulnerability").fetchone() == (0,)
         assert connection.execute("select count(*) from history.lifecycle").fetchone() == (2,)
+
+
+def test_retention_sweeps_files_that_no_commit_record_names_except_of_the_last_day(lake: Lake) -> None:
+    for day in (DAY, DAY + timedelta(days=1)):
+        writer = lake.writer(day, "committed")
+        writer.write(CLUSTER, clusters("kept"))
+        writer.commit([covered(writer.file)])
+        killed = lake.writer(day, "killed")
+        killed.write(CLUSTER, clusters("lost"))
+        lake.commit_day(day, "run", "rules", [("lifecycle", lifecycle(day))])
+    retain(lake)
+    files = [lake.storage.files(f"snapshots/cluster/snapshot_date={day}") for day in (DAY, DAY + timedelta(days=1))]
+    assert [len(names) for names in files] == [1, 2]
+    assert names(lake) == {"kept"}

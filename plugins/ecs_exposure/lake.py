@@ -288,6 +288,20 @@ class Lake:
 
     # Retention
 
+    def sweep(self, day: date) -> list[str]:
+        """Delete files of a day's snapshot that its coverage does not name (killed tries, superseded parts).
+
+        Returns them. Only for days before the last assessed one: a batch being collected is not named yet either.
+        """
+        named = {(row["dataset"], row["file"]) for row in self.coverage(day).to_pylist()}
+        swept = []
+        for dataset in SNAPSHOTS:
+            for relative in self.storage.files(f"snapshots/{dataset}/snapshot_date={day}", ""):
+                if (dataset, relative.rpartition("/")[2]) not in named:
+                    self.storage.delete(relative)
+                    swept.append(relative)
+        return swept
+
     def forget_snapshot(self, day: date) -> None:
         """Delete everything kept of a day's snapshot: its rows, coverage, quarantine and Data Docs. Results stay."""
         folders = [f"{kind}/{name}" for kind in ("snapshots", "quarantine") for name in (*SNAPSHOTS, "coverage")] + [

@@ -46,8 +46,9 @@ def expired(snapshot_days: Iterable[date], result_days: Iterable[date], latest: 
 
 
 def retain(lake: Lake, *, is_dry_run: bool = False) -> Expired:
-    """Delete what is past its time and return what it was; on a dry run delete nothing. An empty lake has nothing to
-    delete.
+    """Delete what is past its time, and snapshot files that no commit record names; returns what was past its time.
+
+    On a dry run nothing is deleted. An empty lake has nothing to delete.
     """
     days = lake.days()
     if not days:
@@ -62,6 +63,9 @@ def retain(lake: Lake, *, is_dry_run: bool = False) -> Expired:
         return found
     for day in found.snapshots:
         lake.forget_snapshot(day)
+    for day in lake.snapshot_days():
+        if day < max(days):
+            lake.sweep(day)
     for day in found.image_vulnerabilities:
         lake.forget_results(day, ("image_vulnerability",))
     for day in found.results:

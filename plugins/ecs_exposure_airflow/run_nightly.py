@@ -30,7 +30,9 @@ def main() -> int:
         return 2
     STATE.mkdir(exist_ok=True)
     with ExitStack() as stack:
-        environment = os.environ | _airflow_environment()
+        # Variables of the user's own Airflow must not lead this one to their database.
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        environment = inherited | _airflow_environment()
         if settings.organization_account_id:
             day = datetime.now(UTC).date()
             print(
