@@ -20,15 +20,16 @@ PREFIX = {"elbv2": "elasticloadbalancing"}
 @pytest.fixture(scope="session")
 def calls_of_a_scan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """IAM actions of every call of one whole scan, by name of the calling role ('': the scanner itself)."""
-    from ecs_exposure import scan  # Great Expectations comes with it: only these tests wait for that
+    from ecs_exposure.lake import Lake  # Great Expectations comes with it: only these tests wait for that
+    from ecs_exposure.scan import scan
 
     actions: dict[str, set[str]] = defaultdict(set)
     with EmbeddedAws(SAMPLE) as aws, pytest.MonkeyPatch.context() as environment:
         for name, value in (aws.environ() | sample_settings(SAMPLE)).items():
             environment.setenv(name, value)
         settings = load(lake=str(tmp_path_factory.mktemp("lake")))
-        with scan.open_lake(settings, create=True) as lake:
-            scan.scan(settings, lake, first_night(SAMPLE))
+        with Lake.open(settings.lake, create=True) as lake:
+            scan(settings, lake, first_night(SAMPLE))
         for role, service, operation in aws.calls_by_role:
             # In these services every operation is its own IAM action (S3, which is not among them, differs).
             actions[role].add(f"{PREFIX.get(service, service)}:{operation}")
