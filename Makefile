@@ -17,11 +17,12 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@grep -A20 '^uv==' requirements.txt | sed -n '1p;/^    --hash/p;/^[^ u]/q' | grep -v '^[^ u]' > $(VENV)/uv.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
-	$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
-	$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
-	@touch $@
+	@echo "Installing requirements.txt into $(VENV) (once, about a minute)"
+	@$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements.txt
+	@$(BIN)/uv pip install --system-certs --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch "$@"
 
-scan: venv       ## scan the sample organisation (or a real one: see .env.example) with Airflow, and print what was found
+scan: venv       ## scan the sample organisation (or a real one, see .env.example) with Airflow, and print what was found
 	@$(BIN)/python -m ecs_exposure_airflow.run_nightly
 
 test: venv       ## the whole suite, on both cores

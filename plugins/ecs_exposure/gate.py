@@ -104,7 +104,7 @@ def run(lake: Lake, sql: Path, day: date, image_targets: Collection[tuple[str, s
     Raises GateError when nothing at all was seen, or more than `max_lost_target_share` of the targets were lost:
     failed, invalid, or not seen today although they were seen on the last assessed day.
     """
-    from ecs_exposure.expectations import validate_profile
+    from ecs_exposure.expectations import NIGHT_PAGE, validate_profile
 
     limits = thresholds(sql)
     connection = connect()
@@ -123,7 +123,7 @@ def run(lake: Lake, sql: Path, day: date, image_targets: Collection[tuple[str, s
     with tempfile.TemporaryDirectory(prefix="data-docs-") as folder:
         documents = Path(folder) / str(day)
         failures = validate_profile(profile, collapse_share=limits["collapse_share"], docs=documents)
-        docs = lake.storage.put_documents(f"data_docs/snapshot_date={day}", documents)
+        docs = f"{lake.storage.put_documents(f'data_docs/snapshot_date={day}', documents)}/{NIGHT_PAGE}"
     now = datetime.now(UTC)
     rows = {(row["account_id"], row["region"], row["dataset"]): row for row in profile.to_pylist()}
     extra = []

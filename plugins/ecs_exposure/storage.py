@@ -154,12 +154,12 @@ class Storage:
         return path
 
     def put_documents(self, relative: str, folder: Path) -> str:
-        """Copy a folder of rendered pages into the lake and return where its index lies."""
+        """Copy a folder of rendered pages into the lake and return where it lies."""
         target = self.path(relative)
         if not self.is_remote:
             self._fs.create_dir(target, recursive=True)
         fs.copy_files(str(folder), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=self._fs)
-        return f"s3://{target}/index.html" if self.is_remote else f"{target}/index.html"
+        return f"s3://{target}" if self.is_remote else target
 
     def parquet_writer(self, relative: str, schema: pa.Schema) -> pq.ParquetWriter:
         """A writer straight to its place: for files that exist for readers only once a commit record names them."""

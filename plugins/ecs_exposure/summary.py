@@ -140,7 +140,7 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
             ).fetchall()
         ],
         lake=lake.location,
-        data_docs=f"{lake.location}/data_docs/snapshot_date={day}/index.html",
+        data_docs=f"{lake.location}/data_docs/snapshot_date={day}/night.html",
     )
 
 
