@@ -362,7 +362,7 @@ def test_summary_is_one_page_a_newcomer_understands(run: Run, lake: Lake) -> Non
         "UNKNOWN, last seen 2026-11-22",
         "may not assume the read role",
         "not enabled: image_coverage",
-        f"Lake {lake.location} Data Docs {lake.location}/data_docs/snapshot_date=2026-11-23/index.html",
+        f"Lake {lake.location} Data Docs {lake.location}/data_docs/snapshot_date=2026-11-23/night.html",
     ):
         assert told in text, told
     assert "Change nothing much" not in text

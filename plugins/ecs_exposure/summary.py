@@ -20,6 +20,7 @@ from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 
 WORST = 10
+NOTABLE = 12
 BEST_FIXES = 8
 NOTABLE_CHANGES = 8
 LEDGER_DAYS = 90  # Security Hub deletes a finding that was not updated for so long
@@ -127,9 +128,7 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         worst=sorted(exposed, key=worst_first)[:WORST],
         fixes=fetch(connection, _FIXES, parameters).records(),
         changes=_change_counts(changes),
-        notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[
-            :NOTABLE_CHANGES
-        ],
+        notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[:NOTABLE],
         publication=_publication(connection, day),
         publication_errors=fetch(connection, _PUBLICATION_ERRORS, {"day": day}).records(),
         accounts=_accounts(connection, lake, day),
