@@ -163,8 +163,8 @@ def _print_changes(told: Summary, screen: Any) -> None:
         )
     if told.notable_changes:
         screen.print(table)
-    moved = sum(count for counts in told.changes.values() for change, count in counts.items() if change != "changed")
-    if more := moved - len(told.notable_changes):
+    total = sum(count for counts in told.changes.values() for change, count in counts.items() if change != "changed")
+    if more := total - len(told.notable_changes):
         screen.print(Text(f"  and {more} more: ecs-exposure sql 'from latest.change'", style="dim"))
 
 

@@ -22,7 +22,7 @@ from ecs_exposure.schemas.snapshots import SNAPSHOTS
 WORST = 10
 NOTABLE = 12
 BEST_FIXES = 8
-NOTABLE_CHANGES = 8
+
 LEDGER_DAYS = 90  # Security Hub deletes a finding that was not updated for so long
 
 _TABLES = ("exposure", "change", "fix", "coverage", "finding")
