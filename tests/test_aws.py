@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
-from ecs_exposure.aws import Bucket, IncompleteAnswer, RoleError, classify, rate_of
+from ecs_exposure.aws import Bucket, rate_of
+from ecs_exposure.aws_errors import IncompleteAnswer, RoleError, classify
 
 ROLE = "arn:aws:iam::111111111111:role/ecs-exposure-read"
 

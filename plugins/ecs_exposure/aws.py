@@ -1,5 +1,4 @@
-"""Access to AWS: one assumed role per account and purpose, clients under a request budget, errors told in coverage's
-words.
+"""Access to AWS: one assumed role per account and purpose, clients under a request budget.
 
 Nothing here knows a dataset. Every request a client really sends (retries included) first waits for its share of
 AWS's published rate and is counted.
@@ -7,53 +6,29 @@ AWS's published rate and is counted.
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ReadTimeoutError
-from botocore.loaders import create_loader
-from botocore.parsers import ResponseParserError
+from botocore.exceptions import ClientError
+from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
-from ecs_exposure.settings import PREFIX, Settings
+from ecs_exposure.aws_errors import IncompleteAnswer, RoleError
+from ecs_exposure.settings import Settings
 
 Purpose = Literal["organization", "read", "publish"]
-Status = Literal["denied", "not_enabled", "excluded", "failed"]
 
 GLOBAL = "global"
-MESSAGE_LIMIT = 500
 ROLE_SECONDS = (
     3600  # the longest an assumed role lasts when the scanner's own credentials come from a role (role chaining)
 )
-
-
-class IncompleteAnswer(Exception):
-    """AWS answered 200 but without what the operation must return, e.g. a list operation without its list: never an
-    empty list.
-    """
-
-
-class RoleError(ClientError):
-    """A role could not be assumed. `role_arn` names it; the text never quotes AWS's own, which may hold the external
-    id.
-    """
-
-    def __init__(self, error: ClientError, role_arn: str) -> None:
-        code = error.response.get("Error", {}).get("Code", "Unknown")
-        super().__init__({"Error": {"Code": code, "Message": f"cannot assume {role_arn}"}}, "AssumeRole")
-        self.role_arn = role_arn
-        self.is_organization_policy = bool(_ORGANIZATION_POLICY.search(_text(error)))
-
-
-AWS_ERRORS: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError, IncompleteAnswer)
-"""What a call to AWS may raise. Anything else is a programming error and is caught nowhere."""
 
 
 # --- request budget -----------------------------------------------------------------------------------------
@@ -141,6 +116,12 @@ class Bucket:
 # --- clients ------------------------------------------------------------------------------------------------
 
 
+@cache
+def _loader() -> Loader:
+    """The process's one loader of service models: parsing them is most of what a first client costs."""
+    return create_loader()
+
+
 class _Assumed:
     """botocore's `credential_provider` component for a session that only ever uses one assumed role."""
 
@@ -163,7 +144,7 @@ class AwsAccess:
         """`sts` assumes the roles in the scanner's own name; by default a client with the environment's credentials."""
         self._settings = settings
         self._lock = threading.RLock()
-        self._loader = create_loader()
+        self._loader = _loader()
         self._sessions: dict[tuple[str, Purpose], Session] = {}
         self._clients: dict[tuple[str, str, str, Purpose], Any] = {}
         self._sts = sts
@@ -306,112 +287,3 @@ def _own_version() -> str:
         return version("ecs-exposure")
     except PackageNotFoundError:  # run from a checkout
         return "0"
-
-
-# --- errors -------------------------------------------------------------------------------------------------
-
-_DENIED = {
-    "AccessDenied",
-    "AccessDeniedException",
-    "AccessDeniedForDependencyException",
-    "AuthorizationError",
-    "AuthorizationErrorException",
-    "UnauthorizedOperation",
-}
-# What services answer in a Region the account has not opted in to: the session's token means nothing there.
-_REGION_OFF = {"RegionDisabledException", "InvalidClientTokenId", "UnrecognizedClientException", "AuthFailure"}
-_NOT_ENABLED = {
-    "InvalidAccessException",  # Security Hub
-    "AWSOrganizationsNotInUseException",
-    "OptInRequired",  # "You are not subscribed to this service"
-    "SubscriptionRequiredException",
-}
-_NOT_ENABLED_TEXT = re.compile(
-    r"account does not have access to api|not subscribed to|is not enabled|not been enabled|has not enabled",
-    re.IGNORECASE,
-)
-_ORGANIZATION_POLICY = re.compile(r"explicit deny in an? (service|resource) control policy", re.IGNORECASE)
-_ENCODED = re.compile(r"Encoded authorization failure message:\s*\S+", re.IGNORECASE)
-_SERVICES_THAT_ARE_SWITCHED_ON = {
-    "BatchImportFindings",
-    "GetFindings",
-    "ListFindings",
-    "ListCoverage",
-    "BatchGetFindingDetails",
-}
-
-
-def classify(error: Exception) -> tuple[Status, str]:
-    """Coverage's status for an error of AWS_ERRORS, and a message of at most 500 characters that says what to do.
-
-    The message holds AWS's code and text (never a request, a container's settings or a credential). Other exceptions
-    are programming errors: give them to nobody but the traceback.
-    """
-    status, text = _classify(error)
-    return status, bounded(text)
-
-
-def bounded(text: str) -> str:
-    """A message fit for coverage: one line, no control characters, at most 500 characters."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
-
-
-def _classify(error: Exception) -> tuple[Status, str]:
-    if isinstance(error, RoleError):
-        return _classify_role(error)
-    if isinstance(error, ClientError):
-        return _classify_client(error)
-    if isinstance(error, IncompleteAnswer):
-        return "failed", f"incomplete answer: {error}; nothing of it was kept, the next run asks again"
-    if isinstance(error, NoCredentialsError):
-        return "failed", "the scanner has no AWS credentials of its own: give it a role or set AWS_PROFILE"
-    if isinstance(error, ReadTimeoutError):
-        return "failed", f"{error}; AWS was too slow, the next run asks again"
-    return "failed", f"{type(error).__name__}: {error}"
-
-
-def _classify_role(error: RoleError) -> tuple[Status, str]:
-    code, arn = _code(error), error.role_arn
-    account = arn.split(":")[4]
-    if error.is_organization_policy:
-        return (
-            "excluded",
-            f"a policy of the organisation forbids assuming {arn}; exclude account {account} or change the policy",
-        )
-    if code in _DENIED:
-        return "denied", (
-            f"cannot assume {arn}: deploy the scanner's roles (deploy/) to account {account}, check that the role "
-            f"trusts the scanner and that its external id is {PREFIX}EXTERNAL_ID; or name the account in "
-            f"{PREFIX}EXCLUDE_ACCOUNTS"
-        )
-    if code in _REGION_OFF:
-        return "failed", f"cannot assume {arn} ({code}): the scanner's own AWS credentials are not valid, renew them"
-    return "failed", f"cannot assume {arn}: STS answered {code}"
-
-
-def _classify_client(error: ClientError) -> tuple[Status, str]:
-    code, operation, text = _code(error), error.operation_name, _text(error)
-    said = f"{operation}: {code}: {_ENCODED.sub('', text)}"
-    if code in _DENIED:
-        if _ORGANIZATION_POLICY.search(text):
-            return "excluded", f"a policy of the organisation denies this call ({said})"
-        if operation in _SERVICES_THAT_ARE_SWITCHED_ON and _NOT_ENABLED_TEXT.search(text):
-            return "not_enabled", f"switch the service on in this account and Region ({said})"
-        return "denied", f"the role may not make this call; update the scanner's roles from deploy/ ({said})"
-    if code in _REGION_OFF:
-        return (
-            "excluded",
-            f"the Region is not enabled in this account; leave it out of {PREFIX}REGIONS or opt in ({said})",
-        )
-    if code in _NOT_ENABLED:
-        return "not_enabled", f"switch the service on in this account and Region ({said})"
-    return "failed", said
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", "Unknown"))
-
-
-def _text(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Message", ""))

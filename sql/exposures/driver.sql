@@ -1,6 +1,6 @@
 -- One row per service × thing that could drive its severity, as it is: every configuration, and the ten worst vulnerabilities.
--- Rank 1 decided the severity: worst severity, then likelihood, then vulnerabilities by p (the newer id of equals)
--- before configurations by name.
+-- Rank 1 decided the severity: worst severity, then likelihood, then impact (which p must not turn from night to night), then
+-- vulnerabilities by p (the newer id of equals) before configurations by name.
 with set_driver as (
     select
         member.image_set_id, driver.is_exposed, driver.vulnerability_id,
@@ -37,7 +37,8 @@ set_ranked as (
         and pair.severity_cap = '' and pair.is_dormant = kind.is_dormant
     qualify row_number() over (
         partition by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant
-        order by pair.severity_level desc, driver.worst.level desc, driver.worst.probability desc, driver.vulnerability_id desc
+        order by pair.severity_level desc, driver.worst.level desc, driver.worst.is_loss desc, driver.worst.probability desc,
+            driver.vulnerability_id desc
     ) <= 10
 ),
 candidate as (
@@ -73,6 +74,7 @@ select
     resource_id, account_id, region, driver, kind, likelihood, impact, severity, rule, inputs,
     row_number() over (
         partition by resource_id
-        order by severity_level desc, likelihood_level desc, probability desc, case kind when 'vulnerability' then driver end desc, driver
+        order by severity_level desc, likelihood_level desc, list_position(['Low', 'Unknown', 'Medium', 'High'], impact) desc,
+            probability desc, case kind when 'vulnerability' then driver end desc, driver
     ) as rank
 from candidate

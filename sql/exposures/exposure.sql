@@ -113,15 +113,15 @@ select
     left(
         'ECS service ' || left(complete.service_name, 80) || ' in cluster ' || left(complete.cluster_name, 60)
         || case complete.told_reachability
-            when 'DIRECT' then ', directly reachable from the internet'
-            when 'VIA_LOAD_BALANCER' then ', reachable from the internet through a load balancer'
-            when 'UNKNOWN' then ', its reachability not known'
+            when 'DIRECT' then ', directly reachable from the internet,'
+            when 'VIA_LOAD_BALANCER' then ', reachable from the internet through a load balancer,'
+            when 'UNKNOWN' then ', its reachability not known,'
             else ''
         end
         || case
-            when complete.told_driver is null then ', has traits that drive no severity'
-            when catalogue.trait is not null then ', has ' || coalesce(rule.rule, catalogue.trait)
-            else ', runs an image with ' || left(complete.told_driver, 40)
+            when complete.told_driver is null then ' has traits that drive no severity'
+            when catalogue.trait is not null then ' has ' || coalesce(rule.rule, catalogue.trait)
+            else ' runs an image with ' || left(complete.told_driver, 40)
         end
         || case complete.told_impact
             when 'High' then ' at high impact' when 'Medium' then ' at medium impact' when 'Unknown' then ' at unknown impact' else ''

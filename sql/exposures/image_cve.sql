@@ -1,5 +1,5 @@
 -- One row per running digest × active vulnerability, its packages folded. Kernel packages inside an image count nothing
--- where another package has the vulnerability too, and drive nothing where none has (likelihood level 0).
+-- where another package has the vulnerability too, and drive nothing where none has (no packages, likelihood level 0).
 -- place_id stands for digest and package set: a vulnerability is gone when all its places are.
 with folded as (
     select
@@ -7,7 +7,6 @@ with folded as (
         vulnerability.vulnerability_id,
         bool_and(vulnerability.is_kernel_package) as is_kernel,
         list(vulnerability.package_name) filter (where not vulnerability.is_kernel_package) as packages,
-        list(vulnerability.package_name) as all_packages,
         bool_or(vulnerability.high_priority) as high_priority,
         bool_or(coalesce(vulnerability.kev, false)) as kev,
         bool_or(coalesce(vulnerability.automatable, false)) as automatable,
@@ -25,12 +24,12 @@ with folded as (
 ),
 placed as (
     select
-        * exclude (packages, all_packages),
-        list_sort(list_distinct(coalesce(packages, all_packages))) as packages
+        * exclude (packages),
+        list_sort(list_distinct(coalesce(packages, []))) as packages
     from folded
 )
 select
-    placed.image_id, placed.vulnerability_id, placed.packages,
+    placed.image_id, placed.vulnerability_id, number.vulnerability_number, placed.packages,
     hash(placed.image_id, placed.packages) as place_id,
     placed.is_kernel, placed.high_priority, placed.kev, placed.automatable,
     case when placed.is_total then 'total' else 'partial' end as technical_impact,
@@ -42,6 +41,11 @@ select
     case when placed.is_kernel then 0 else exposed.level end as level_exposed,
     case when placed.is_kernel then 0 else unexposed.level end as level_not_exposed
 from placed
+-- Numbered in the order of their ids: where millions are ranked, a number is the cheap tie-break.
+join (
+    select vulnerability_id, row_number() over (order by vulnerability_id) as vulnerability_number
+    from (select distinct vulnerability_id from folded)
+) as number on number.vulnerability_id = placed.vulnerability_id
 join exposures.vulnerability_likelihood as exposed
     on exposed.is_exposed and exposed.is_kev = placed.kev and exposed.is_automatable = placed.automatable
     and exposed.technical_impact = case when placed.is_total then 'total' else 'partial' end

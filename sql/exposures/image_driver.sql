@@ -1,24 +1,26 @@
 -- One row per running digest × exposed or not × vulnerability among its twenty worst drivers: ten that take confidentiality or
 -- integrity and ten that only take availability (a high impact may turn their order).
-with ranked as (
+with keyed as (
+    -- One whole number orders by level, then p, then id, and gives the id's number back.
     select
-        cve.image_id, exposure.is_exposed, cve.is_availability_only,
-        max({
-            'level': case when exposure.is_exposed then cve.level_exposed else cve.level_not_exposed end,
-            'probability': coalesce(cve.probability, -1),
-            'vulnerability_id': cve.vulnerability_id
-        }, 10) as worst
-    from exposures.image_cve as cve
-    cross join (select unnest([false, true]) as is_exposed) as exposure
-    where not cve.is_kernel
-    group by cve.image_id, exposure.is_exposed, cve.is_availability_only
+        image_id, is_availability_only,
+        (level_exposed * 2000000 + coalesce(round(probability * 1e6)::bigint + 1, 0)) * 16777216 + vulnerability_number as key_exposed,
+        (level_not_exposed * 2000000 + coalesce(round(probability * 1e6)::bigint + 1, 0)) * 16777216 + vulnerability_number as key_not_exposed
+    from exposures.image_cve
+    where not is_kernel
+),
+ranked as (
+    select image_id, is_availability_only, max(key_exposed, 10) as worst_exposed, max(key_not_exposed, 10) as worst_not_exposed
+    from keyed
+    group by image_id, is_availability_only
 ),
 named as (
-    select image_id, is_exposed, is_availability_only, unnest(worst) as item
-    from ranked
+    select image_id, true as is_exposed, unnest(worst_exposed) % 16777216 as vulnerability_number from ranked
+    union all
+    select image_id, false, unnest(worst_not_exposed) % 16777216 from ranked
 )
 select
-    named.image_id, named.is_exposed, named.is_availability_only,
+    named.image_id, named.is_exposed, cve.is_availability_only,
     cve.vulnerability_id, rule.level, rule.likelihood, rule.rule,
     cve.probability,
     to_json({
@@ -27,7 +29,7 @@ select
         'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
     })::varchar as inputs
 from named
-join exposures.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_id = named.item.vulnerability_id
+join exposures.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number
 join exposures.vulnerability_likelihood as rule
     on rule.is_exposed = named.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
     and rule.technical_impact = cve.technical_impact and rule.is_exploitation_likely = cve.is_exploitation_likely

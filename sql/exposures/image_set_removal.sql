@@ -1,5 +1,6 @@
 -- One row per image set × thing taken from its images: nothing, each image, the five package sets that matter most, and the
--- vulnerabilities of either trait. removed_places are the places that go; removed_priority the vulnerabilities that go.
+-- vulnerabilities of either trait. removed_places are the places that go (`rest` of an image is all its places that no
+-- package removal of the set touches); removed_priority the vulnerabilities that go.
 -- A package set is removed whole (packages built from one source are fixed together), and with it every subset of it.
 with member as (
     select distinct image_set_id, unnest(image_ids) as image_id
@@ -8,17 +9,19 @@ with member as (
 place as (
     select
         image_id, packages, place_id,
-        max(level_exposed) as level, max(probability) as probability, count(*) as vulnerability_count
+        max(level_exposed) as level, bool_or(kev) as has_kev,
+        count(*) filter (where is_exploitation_likely) as likely_count, count(*) as vulnerability_count
     from exposures.image_cve
+    where not is_kernel
     group by image_id, packages, place_id
 ),
--- Subsets are looked for among the sets that share the candidate's image and first package only where a set has several.
+-- Which matter most is told by what does not drift from night to night: never by p, or the fixes named would change with it.
 candidate as (
     select
         member.image_set_id, place.image_id, place.packages,
         row_number() over (
             partition by member.image_set_id
-            order by place.level desc, place.probability desc nulls last, place.vulnerability_count desc, place.image_id, place.packages
+            order by place.level desc, place.has_kev desc, place.likely_count desc, place.vulnerability_count desc, place.image_id, place.packages
         ) as rank
     from member
     join place on place.image_id = member.image_id
@@ -44,10 +47,14 @@ select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as re
 from exposures.service_image_set
 group by all
 union all
-select member.image_set_id, 'image', image.image_digest, list_sort(list(place.place_id)), null, min(image.image_id), []
+select
+    member.image_set_id, 'image', image.image_digest,
+    list_sort(list_distinct(flatten(list(list_append(coalesce(named.removed_places, []), hash(image.image_id, 'rest')))))),
+    null, min(image.image_id), []
 from member
 join exposures.image as image on image.image_id = member.image_id
-join place on place.image_id = member.image_id
+left join named on named.image_set_id = member.image_set_id and named.image_id = member.image_id
+where exists (select 1 from place where place.image_id = member.image_id)
 group by member.image_set_id, image.image_digest
 union all
 -- One digest in two repositories has one name: both go.

@@ -36,7 +36,8 @@ placed as (
             when regexp_matches(plain_path, '^/etc(/|$)') then 'etc'
             when regexp_matches(plain_path, '^/proc(/|$)') then 'proc'
             when regexp_matches(plain_path, '^/sys(/|$)') then 'sys'
-            when regexp_matches(plain_path, '^/var/lib(/|$)') then 'var_lib'
+            -- /var holds /var/lib.
+            when regexp_matches(plain_path, '^/var($|/lib(/|$))') then 'var_lib'
             else 'other'
         end as place
     from path
@@ -61,7 +62,7 @@ select
         when 'etc' then is_writable and regexp_matches(
             plain_path, '^/etc($|/(cron[^/]*|ssh|sudoers[^/]*|systemd|passwd|shadow|group|pam\.d|ld\.so[^/]*|profile[^/]*|init\.d|rc[^/]*|docker|ecs|containerd)(/|$))')
         when 'var_lib' then is_writable and regexp_matches(
-            plain_path, '^/var/lib($|/(docker|containerd|crio|containers|kubelet|ecs|cloud|systemd)(/|$))')
+            plain_path, '^/var$|^/var/lib($|/(docker|containerd|crio|containers|kubelet|ecs|cloud|systemd)(/|$))')
         else false
     end as is_escape_place
 from placed

@@ -1,12 +1,17 @@
--- One row per running ECR digest: what is known of its vulnerabilities, and the day that was seen.
+-- One row per running ECR digest: what is known of its vulnerabilities.
 -- Nothing said about a digest is never "clean": Amazon Inspector closes the findings of images it stops scanning.
 with registry as (
     select
         account_id, region,
-        max(status) filter (where dataset = 'image_coverage') as status,
-        max(observed_date) filter (where dataset = 'image_coverage') as observed_date
-    from snapshot.coverage
-    where dataset = 'image_coverage'
+        -- Inspector knows a multi-architecture image by its platforms: silence counts only where ECR named those.
+        bool_and(status = 'not_enabled' or status = 'ok' and platforms_seen) filter (where dataset = 'image_coverage')
+            as is_answered
+    from (
+        select *, coalesce(bool_and(status = 'ok') filter (where dataset = 'image') over (partition by account_id, region), false)
+            as platforms_seen
+        from snapshot.coverage
+        where dataset in ('image', 'image_coverage')
+    )
     group by account_id, region
 ),
 said as (
@@ -15,8 +20,7 @@ said as (
         bool_or(coverage.scan_status = 'ACTIVE' and coverage.scan_reason is distinct from 'PENDING_INITIAL_SCAN') as is_active,
         bool_or(coverage.scan_reason like 'PENDING%') as is_pending,
         bool_or(coverage.scan_reason like 'UNSUPPORTED%' or coverage.scan_reason in
-            ('IMAGE_SIZE_EXCEEDED', 'NO_INVENTORY', 'EXCEEDED_SIZE_LIMIT')) as is_unsupported,
-        max(coverage.observed_date) as observed_date
+            ('IMAGE_SIZE_EXCEEDED', 'NO_INVENTORY', 'EXCEEDED_SIZE_LIMIT')) as is_unsupported
     from resources.image_manifest as manifest
     join snapshot.image_coverage as coverage
         on coverage.account_id = manifest.registry_account
@@ -26,24 +30,20 @@ said as (
     group by all
 ),
 found as (
-    select
-        manifest.registry_account, manifest.region, manifest.repository_name, manifest.image_digest,
-        max(finding.observed_date) as observed_date
+    select distinct manifest.registry_account, manifest.region, manifest.repository_name, manifest.image_digest
     from resources.image_manifest as manifest
     join (
-        select account_id, region, repository_name, image_digest, max(observed_date) as observed_date
-        from snapshot.image_finding
-        group by all
+        select distinct account_id, region, repository_name, image_digest from snapshot.image_finding
     ) as finding
         on finding.account_id = manifest.registry_account
         and finding.region = manifest.region
         and finding.repository_name = manifest.repository_name
         and finding.image_digest = manifest.manifest_digest
-    group by all
 ),
 before as (
     select registry_account, registry_region as region, repository_name, image_digest,
-        bool_or(scan_status in ('scanned', 'no_longer_scanned')) as was_scanned
+        bool_or(scan_status in ('scanned', 'no_longer_scanned')) as was_scanned,
+        bool_or(scan_status = 'never_scanned') as was_never_scanned
     from previous.service_image
     where image_digest is not null and registry_account is not null
     group by all
@@ -56,12 +56,12 @@ select
         when said.image_digest is null and found.image_digest is not null then 'scanned'
         when said.is_unsupported then 'unsupported'
         when said.is_pending and not coalesce(before.was_scanned, false) then 'never_scanned'
-        when said.image_digest is not null or coalesce(before.was_scanned, false) then 'no_longer_scanned'
-        -- The registry answered (or has no Inspector at all) and does not know the image.
-        when registry.observed_date is not null or registry.status = 'not_enabled' then 'never_scanned'
+        when said.image_digest is not null or (before.was_scanned and registry.is_answered) then 'no_longer_scanned'
+        -- The registry answered today (or has no Inspector at all) and does not know the image: an answer of an earlier day
+        -- says nothing of an image that is new.
+        when registry.is_answered or before.was_never_scanned then 'never_scanned'
         else 'unknown'
-    end as scan_status,
-    coalesce(said.observed_date, found.observed_date, registry.observed_date) as observed_date
+    end as scan_status
 from (
     select distinct registry_account, region, repository_name, image_digest from resources.image_manifest
 ) as digest

@@ -3,7 +3,7 @@
 -- Managed prefix lists are not expanded: a rule that names one is not judged here.
 with fraction as (
     select
-        account_id, region, group_id, rule_index, lower(protocol) as protocol, from_port, to_port, cidr,
+        account_id, region, group_id, lower(protocol) as protocol, from_port, to_port, cidr,
         position(':' in cidr) > 0 as is_ipv6,
         case
             when position(':' in cidr) = 0 then pow(2.0, -try_cast(split_part(cidr, '/', 2) as integer))
@@ -21,7 +21,7 @@ summed as (
     from fraction
 )
 select
-    account_id, region, group_id, rule_index, protocol,
+    group_id, protocol,
     coalesce(from_port, 0) as from_port,
     coalesce(to_port, 65535) as to_port,
     cidr, is_ipv6,

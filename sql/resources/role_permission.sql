@@ -6,6 +6,8 @@
 --                      and at least one remains: a token Deny or an all-but-one boundary changes nothing
 --   service_wildcards  services granted whole on all resources
 --   data_reads         actions that read data in bulk, on all resources
+--   is_readable        no document was malformed (a statement without any pattern): else more may be allowed than is shown,
+--                      and under an unreadable boundary nothing is known to be
 with statement as (
     select role_arn, policy_kind, policy_name, effect, actions, not_actions, resources, not_resources, condition
     from snapshot.role_statement
@@ -18,6 +20,7 @@ with statement as (
         and not exists (
             select 1 from snapshot.role_statement as known
             where known.role_arn = role.role_arn and known.policy_name = role.arn
+                and (known.actions is not null or known.not_actions is not null)
         )
 ),
 judged as (
@@ -59,14 +62,19 @@ resource_scope as (
     select
         judged.statement_id,
         case
-            when judged.resources is null then judged.not_resources is not null or judged.not_actions is not null
+            -- NotResource leaves out what it names: an Allow that leaves out IAM grants none of it, and a Deny that leaves
+            -- out any of IAM does not take administration away.
+            when judged.not_resources is not null then len(list_filter(judged.not_resources, lambda left_out:
+                case judged.effect when 'Allow' then regexp_full_match(left_out, '\*|arn:[^:]*:(\*|iam):[^:]*:[^:]*:\**|arn:[^:]*:(iam:)?\*|arn:\*')
+                else regexp_matches(left_out, '^(\*|arn:\*|arn:[^:]*:(\*|iam))') end)) = 0
+            when judged.resources is null then judged.not_actions is not null
             else bool_or(broad.is_everything)
         end as is_everything,
         case when judged.resources is null then true else bool_or(broad.is_everything or broad.is_all_of_a_kind) end as is_broad
     from judged
     left join (select statement_id, unnest(resources) as pattern from judged) as named using (statement_id)
     left join broad_resource as broad on broad.pattern = named.pattern
-    group by judged.statement_id, judged.resources, judged.not_resources, judged.not_actions
+    group by judged.statement_id, judged.effect, judged.resources, judged.not_resources, judged.not_actions
 ),
 scoped as (
     select judged.*, coalesce(scope.is_everything, false) as is_everything, coalesce(scope.is_broad, false) as is_broad
@@ -153,6 +161,11 @@ bounded_service as (
         )
     group by whole_service.role_arn
 ),
+unreadable as (
+    select distinct role_arn
+    from judged
+    where actions is null and not_actions is null and resources is null and not_resources is null
+),
 granting as (
     select scoped.role_arn, list_sort(list(distinct scoped.policy_name)) as policies
     from scoped
@@ -163,14 +176,13 @@ granting as (
 )
 select
     role.role_arn,
-    role.account_id,
-    role.role_name,
-    role.observed_date,
     coalesce(decided.is_administrator, false) as is_administrator,
     coalesce(granting.policies, []) as administrative_policies,
     coalesce(bounded_service.service_wildcards, []) as service_wildcards,
-    coalesce(decided.data_reads, []) as data_reads
+    coalesce(decided.data_reads, []) as data_reads,
+    unreadable.role_arn is null as is_readable
 from snapshot.role as role
+left join unreadable on unreadable.role_arn = role.role_arn
 left join decided on decided.role_arn = role.role_arn
 left join granting on granting.role_arn = role.role_arn
 left join bounded_service on bounded_service.role_arn = role.role_arn

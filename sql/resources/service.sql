@@ -16,14 +16,12 @@ select
     service.region,
     service.observed_date,
     service.observed_date < tag.snapshot_date as is_carried,
-    service.service_arn,
     service.cluster_arn,
     service.cluster_name,
     service.service_name,
     service.launch_type,
     service.task_definition_arn,
     service.desired_count,
-    service.running_count,
     coalesce(running.task_count, 0) as task_count,
     coalesce(service.desired_count = 0 and coalesce(service.running_count, 0) = 0 and running.task_count is null, false)
         as is_dormant,
@@ -35,7 +33,6 @@ select
     service.tags,
     account.account_name,
     account.ou_path,
-    account.is_management,
     coalesce(
         nullif(json_extract_string(service.tags, tag.pointer), ''),
         nullif(json_extract_string(cluster.tags, tag.pointer), ''),

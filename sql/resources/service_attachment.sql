@@ -19,21 +19,29 @@ seen_interface as (
         interface.subnet_id, list_sort(interface.security_group_ids) as security_group_ids,
         interface.public_ip is not null as has_public_ipv4,
         len(list_filter(coalesce(interface.ipv6_addresses, []), lambda address: regexp_matches(address, '^[23]'))) > 0
-            as has_public_ipv6,
-        null::varchar as instance_id
+            as has_public_ipv6
     from task_interface
     join snapshot.network_interface as interface on interface.network_interface_id = task_interface.network_interface_id
+),
+-- Of an instance's IPv6 addresses those of its awsvpc tasks are not its own.
+instance_ipv6 as (
+    select distinct interface.instance_id
+    from snapshot.network_interface as interface
+    where regexp_matches(array_to_string(interface.ipv6_addresses, ' '), '(^| )[23]')
+        and interface.network_interface_id not in (
+            select network_interface_id from task_interface where network_interface_id is not null
+        )
 ),
 seen_instance as (
     select
         mode.resource_id, 'instance', mode.network_mode,
         instance.subnet_id, list_sort(instance.security_group_ids),
         instance.public_ip is not null,
-        false,
-        instance.instance_id
+        instance_ipv6.instance_id is not null
     from mode
     join snapshot.container_instance as host on host.container_instance_arn = mode.container_instance_arn
     join snapshot.instance as instance on instance.instance_id = host.ec2_instance_id
+    left join instance_ipv6 on instance_ipv6.instance_id = instance.instance_id
     where mode.network_mode in ('bridge', 'host')
 ),
 configured as (
@@ -59,8 +67,7 @@ settings as (
             else []::varchar[]
         end,
         coalesce(setting.assign_public_ip, false),
-        false,
-        null::varchar
+        false
     from settings_subnet as setting
     left join snapshot.subnet as subnet on subnet.subnet_id = setting.subnet_id
     left join snapshot.security_group as vpc_default
@@ -73,8 +80,7 @@ select
     service.resource_id, service.account_id, service.region,
     attachment.kind, attachment.network_mode, attachment.subnet_id, attachment.security_group_ids,
     bool_or(attachment.has_public_ipv4) as has_public_ipv4,
-    bool_or(attachment.has_public_ipv6) as has_public_ipv6,
-    list_sort(list(distinct attachment.instance_id) filter (where attachment.instance_id is not null)) as instance_ids
+    bool_or(attachment.has_public_ipv6) as has_public_ipv6
 from attachment
 join resources.service as service on service.resource_id = attachment.resource_id
 group by all

@@ -1,6 +1,6 @@
 -- One row per service × dataset: was what concerns this service seen today, and of which day are the rows in force?
 -- Datasets of a Region are the service's own; IAM's are its account's; those of images are the registries' of its images
--- (the worst of several). Something named but not found makes its dataset `failed` for this service alone. What cannot
+-- (the worst of several). Something named but not found or not readable makes its dataset `failed` for this service alone. What cannot
 -- concern the service (instances of a Fargate service, roles where no task role is named) has no row.
 with coverage as (
     select account_id, region, dataset, status, observed_date from snapshot.coverage
@@ -11,7 +11,8 @@ shape as (
         coalesce(bool_or(definition.network_mode in ('bridge', 'host')), false) as uses_instance_network,
         -- A revision that was not described may name a role: then the roles concern the service.
         coalesce(bool_or(definition.task_role_arn is not null or not definition.is_seen), true) as may_have_role,
-        coalesce(any_value(len(service.load_balancers)) > 0, false) as has_load_balancer
+        exists (select 1 from resources.service_load_balancer as named where named.resource_id = service.resource_id)
+            as has_load_balancer
     from resources.service as service
     left join resources.task_definition_in_force as definition on definition.resource_id = service.resource_id
     group by service.resource_id
@@ -42,10 +43,14 @@ registry as (
     where registry_account is not null
 ),
 registries as (
-    select registry.resource_id, coverage.dataset, coverage.status, coverage.observed_date
+    -- A registry nobody asked (outside the scanned accounts) has no coverage row.
+    select registry.resource_id, needed.dataset, coalesce(coverage.status, 'excluded') as status, coverage.observed_date
     from registry
-    join coverage on coverage.account_id = registry.registry_account and coverage.region = registry.registry_region
-    where coverage.dataset in ('image', 'image_coverage', 'image_finding')
+    cross join (select unnest(['image', 'image_coverage', 'image_finding']) as dataset) as needed
+    left join coverage
+        on coverage.account_id = registry.registry_account
+        and coverage.region = registry.registry_region
+        and coverage.dataset = needed.dataset
 ),
 -- A digest's own carried rows are older than its registry's answer.
 carried as (
@@ -68,6 +73,12 @@ missing as (
     select resource_id, unnest(['task_definition', 'container', 'volume', 'credential']) as dataset, 'failed' as status, null::date as observed_date
     from resources.task_definition_in_force
     where not is_seen
+    union all
+    -- With nothing running, only the definition tells what would be.
+    select definition.resource_id, 'task_container', 'failed', null
+    from resources.task_definition_in_force as definition
+    join resources.service as service on service.resource_id = definition.resource_id
+    where not definition.is_seen and service.task_count = 0 and service.desired_count is distinct from 0
     union all
     select resource_id, unnest(['role', 'role_statement']), 'failed', null
     from resources.service_role

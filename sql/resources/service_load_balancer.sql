@@ -13,7 +13,6 @@ attached as (
 select
     service.resource_id, service.account_id, service.region,
     named.target_group_arn,
-    named.load_balancer_name as classic_name,
     named.container_name,
     named.container_port,
     balancer.load_balancer_arn,

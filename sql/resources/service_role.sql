@@ -1,6 +1,6 @@
 -- One row per service × role whose credentials its containers can get: the task roles of the revisions in force, and
 -- the instance's where a container reaches the instance metadata. (The execution role's credentials stay with the agent.)
--- is_seen is false when the role was named but not found among the account's roles.
+-- is_seen is false when the role was named but not found among the account's roles, or a policy of it is unreadable.
 with task_role as (
     select distinct resource_id, account_id, region, 'task_role' as source, task_role_arn as role_arn
     from resources.task_definition_in_force
@@ -28,7 +28,7 @@ role as (
 )
 select
     role.*,
-    permission.role_arn is not null as is_seen,
+    coalesce(permission.is_readable, false) as is_seen,
     coalesce(permission.is_administrator, false) as is_administrator,
     coalesce(permission.administrative_policies, []) as administrative_policies,
     coalesce(permission.service_wildcards, []) as service_wildcards,

@@ -23,13 +23,9 @@ gateway as (
     group by route_table_id
 )
 select
-    subnet.account_id,
-    subnet.region,
     subnet.subnet_id,
-    subnet.vpc_id,
     case when is_blocked then null else ipv4_gateway end as ipv4_gateway,
-    case when is_blocked then null else ipv6_gateway end as ipv6_gateway,
-    coalesce(explicit.route_table_id, main.route_table_id) is not null as is_route_seen
+    case when is_blocked then null else ipv6_gateway end as ipv6_gateway
 from (
     select *, coalesce(internet_gateway_block_mode in ('block-bidirectional', 'block-ingress'), false) as is_blocked
     from snapshot.subnet

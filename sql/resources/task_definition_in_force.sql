@@ -1,22 +1,17 @@
 -- One row per service × task definition revision in force: the service's own, its deployments' and task sets', and
 -- those of running tasks (a rollback or a stuck deployment runs revisions that the service no longer names).
 -- A revision that was named but not described has is_seen false and NULL settings: unknown, not harmless.
-with named as (
-    select resource_id, task_definition_arn, false as is_running
+with revision as (
+    select resource_id, task_definition_arn
     from snapshot.service
     where task_definition_arn is not null
-    union all
-    select resource_id, task_definition_arn, false
+    union
+    select resource_id, task_definition_arn
     from snapshot.deployment
     where status is distinct from 'INACTIVE'
-    union all
-    select resource_id, task_definition_arn, true
+    union
+    select resource_id, task_definition_arn
     from snapshot.task
-),
-revision as (
-    select resource_id, task_definition_arn, bool_or(is_running) as is_running
-    from named
-    group by resource_id, task_definition_arn
 )
 select
     service.resource_id,
@@ -24,16 +19,13 @@ select
     service.region,
     service.launch_type,
     revision.task_definition_arn,
-    revision.is_running,
     definition.task_definition_arn is not null as is_seen,
     definition.family,
-    definition.revision,
     definition.network_mode,
     definition.pid_mode,
     definition.ipc_mode,
     nullif(definition.task_role_arn, '') as task_role_arn,
-    nullif(definition.execution_role_arn, '') as execution_role_arn,
-    coalesce(definition.observed_date, service.observed_date) as observed_date
+    nullif(definition.execution_role_arn, '') as execution_role_arn
 from revision
 join resources.service as service on service.resource_id = revision.resource_id
 left join snapshot.task_definition as definition on definition.task_definition_arn = revision.task_definition_arn

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
-from ecs_exposure.aws import AWS_ERRORS, GLOBAL, AwsAccess, bounded, classify
+from ecs_exposure.aws import GLOBAL, AwsAccess
+from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
 from ecs_exposure.collectors import ec2, ecs, elbv2, iam, task_definitions
 from ecs_exposure.collectors.base import Collector, Context, Known, Row, Target
 from ecs_exposure.settings import Settings

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any, Literal
 
-from ecs_exposure.aws import AwsAccess, IncompleteAnswer
+from ecs_exposure.aws import AwsAccess
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.settings import Settings
 
 Row = dict[str, Any]
@@ -141,7 +142,10 @@ def moment(value: object) -> datetime | None:
     NULL.
     """
     if isinstance(value, datetime):
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        try:
+            return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+        except OverflowError:  # year 1 east of Greenwich, year 9999 west of it
+            return None
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
@@ -175,6 +179,6 @@ def whole(value: object) -> int | None:
         return value
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value.strip().lstrip("-").isdecimal() and len(value) < 19:
+    if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 19:
         return int(value)
     return None

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ecs_exposure.aws import IncompleteAnswer
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors.base import Row, moment, required
 
 BATCH = 100  # image ids in one DescribeImages or BatchGetImage
@@ -88,7 +88,8 @@ def _platforms(client: Any, repository: str, indexes: list[str]) -> dict[str, li
 def _manifests(manifest: str | None, repository: str) -> list[str]:
     try:
         listed = json.loads(manifest or "")["manifests"]
-        return sorted(item["digest"] for item in listed if item.get("platform", {}).get("architecture") != "unknown")
+        images = [item for item in listed if (item.get("platform") or {}).get("architecture") != "unknown"]
+        return sorted(item["digest"] + "" for item in images)  # a digest that is no text is a TypeError
     except (ValueError, KeyError, TypeError, AttributeError):
         raise IncompleteAnswer(f"BatchGetImage answered an index of {repository} that cannot be read") from None
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ecs_exposure.aws import classify
+from ecs_exposure.aws_errors import classify
 from ecs_exposure.collectors.base import (
     Collector,
     Context,

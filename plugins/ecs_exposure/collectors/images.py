@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from itertools import groupby
 
-from ecs_exposure.aws import AWS_ERRORS, AwsAccess, bounded, classify
+from ecs_exposure.aws import AwsAccess
+from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
 from ecs_exposure.collectors import ecr, inspector
 from ecs_exposure.collectors.base import Row, Target
 from ecs_exposure.collectors.ecr import ImageRequest

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ecs_exposure.aws import IncompleteAnswer
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors import cvss_vector
 from ecs_exposure.collectors.base import Row, batches, listing, moment, required
 

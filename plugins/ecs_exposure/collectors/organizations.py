@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from ecs_exposure.aws import AWS_ERRORS, GLOBAL, AwsAccess, bounded, classify
+from ecs_exposure.aws import GLOBAL, AwsAccess
+from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
 from ecs_exposure.collectors.base import Row, Target, listing, required, tags_json
 from ecs_exposure.settings import PREFIX, Settings

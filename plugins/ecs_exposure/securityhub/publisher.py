@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 from tenacity import Retrying, retry_if_result, stop_after_attempt
 from tenacity.wait import wait_base, wait_random_exponential
 
-from ecs_exposure.aws import AWS_ERRORS, IncompleteAnswer, classify
+from ecs_exposure.aws_errors import AWS_ERRORS, IncompleteAnswer, classify
 from ecs_exposure.securityhub.asff import timestamp, wire_bytes
 from ecs_exposure.securityhub.ledger import Action, PublishError, absent, completely_seen, plan, publications_fold
 from ecs_exposure.securityhub.text import cut

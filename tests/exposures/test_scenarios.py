@@ -1,0 +1,125 @@
+"""What would remain of an exposure without one trait, package or image, and which removal is worth most."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.exposures.night import Night, Results, assess, cve, digest_of
+
+PARTIAL = "AV:N/AC:L/PR:L/UI:N/C:L/I:L/A:N"
+
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    night = Night()
+    night.service("direct", public=True, cves=(cve(epss=0.5),))
+    night.service("both-ways", public=True, balancer="internet-facing", cves=(cve(epss=0.5),))
+    night.service("admin", public=True, role="admin")
+    night.service("admin-with-credential", public=True, role="admin", credential="generic")
+    night.service("redis", public=True, ports=(6379, 8080), role="data")
+    night.service(
+        "packages",
+        public=True,
+        cves=(
+            cve(epss=0.5, packages=("libssl3", "openssl")),
+            cve(epss=0.2, packages=("openssl",)),
+            cve(vector=PARTIAL, packages=("zlib",)),
+        ),
+    )
+    night.service(
+        "two-images", public=True, cves=(cve(id="CVE-2026-1", epss=0.5),), sidecar=(cve(id="CVE-2026-1", epss=0.5),)
+    )
+    night.service("one-bad-image", public=True, cves=(cve(epss=0.5),), sidecar=(cve(vector=PARTIAL),))
+    night.service(
+        "escape", launch_type="EC2", network_mode="bridge", is_privileged=True, mounts=(("/var/run/docker.sock", True),)
+    )
+    night.service("on-a-public-host", launch_type="EC2", network_mode="host", public=True, cves=(cve(epss=0.5),))
+    night.service("harmless", balancer="internet-facing", role="scoped")
+    return assess(night)
+
+
+def after(results: Results, service: str, kind: str = "trait") -> dict[str, str]:
+    return {row["removed"]: row["severity"] for row in results.rows("scenario", service) if row["removed_kind"] == kind}
+
+
+def test_as_is_is_the_exposure(results: Results) -> None:
+    as_is = {row["resource_id"]: row for row in results.rows("scenario") if row["removed_kind"] == "as_is"}
+    assert as_is.keys() == {row["resource_id"] for row in results.rows("exposure")}
+    for row in results.rows("exposure"):
+        said = as_is[row["resource_id"]]
+        assert (said["severity"], said["score"]) == (row["severity"], row["score"])
+
+
+@pytest.mark.parametrize("trait", ["public_ip", "open_security_group"])
+@pytest.mark.parametrize("service", ["direct", "on-a-public-host"])
+def test_either_half_of_a_direct_path_takes_it_away(results: Results, service: str, trait: str) -> None:
+    # Exposed: 3 days (Very High) × Low is HIGH. Not exposed: 60 days (Moderate) × Low is LOW.
+    assert results.exposures()[service]["severity"] == "HIGH"
+    assert after(results, service)[trait] == "LOW"
+
+
+def test_the_path_through_a_load_balancer_stays(results: Results) -> None:
+    assert after(results, "both-ways")["public_ip"] == after(results, "both-ways")["open_security_group"] == "HIGH"
+
+
+def test_the_trait_of_the_vulnerabilities_takes_them_all(results: Results) -> None:
+    left = after(results, "direct")
+    assert left["high_priority_vulnerability"] == "LOW"  # the open group alone: Moderate × Low
+
+
+def test_a_role_takes_its_administration_with_it(results: Results) -> None:
+    assert results.exposures()["admin"]["severity"] == "HIGH"
+    left = after(results, "admin")
+    assert left["administrative_access_policy"] == left["iam_role_assumable"] == "LOW"
+    assert left["public_ip"] == "MEDIUM"
+    # The credential keeps the impact at Medium once the administration is gone.
+    assert after(results, "admin-with-credential")["administrative_access_policy"] == "MEDIUM"
+
+
+def test_a_sensitive_port_is_gone_with_its_path(results: Results) -> None:
+    assert results.exposures()["redis"]["severity"] == "HIGH"
+    assert after(results, "redis")["public_ip"] == "LOW"
+
+
+def test_one_of_two_host_escapes_is_not_enough(results: Results) -> None:
+    assert results.exposures()["escape"]["severity"] == "MEDIUM"
+    left = after(results, "escape")
+    assert left["task_definition_privileged"] == left["root_filesystem_access"] == "MEDIUM"
+
+
+def test_a_package_set_goes_with_its_subsets(results: Results) -> None:
+    image = digest_of("packages-web")
+    assert after(results, "packages", "package") == {
+        f"libssl3+openssl@{image}": "LOW",
+        f"openssl@{image}": "HIGH",
+        f"zlib@{image}": "HIGH",
+    }
+    [fix] = [row for row in results.rows("fix", "packages") if row["removed"] == f"libssl3+openssl@{image}"]
+    assert fix["description"] == "Upgrade libssl3, openssl to 1.1 in image packages-web"
+
+
+def test_a_vulnerability_of_two_images_survives_the_loss_of_one(results: Results) -> None:
+    assert results.exposures()["two-images"]["vulnerability_count"] == 1
+    assert set(after(results, "two-images", "image").values()) == {"HIGH"}
+    assert after(results, "one-bad-image", "image") == {
+        digest_of("one-bad-image-web"): "LOW",
+        digest_of("one-bad-image-sidecar"): "HIGH",
+    }
+
+
+def test_no_removal_raises(results: Results) -> None:
+    score = {row["resource_id"]: row["score"] for row in results.rows("exposure")}
+    assert [row for row in results.rows("scenario") if row["score"] > score[row["resource_id"]]] == []
+
+
+def test_fixes_are_ranked_by_what_they_leave(results: Results) -> None:
+    services = {row["resource_id"] for row in results.rows("fix")}
+    assert not any(name.endswith("/harmless") for name in services)
+    for key in services:
+        fixes = sorted((row for row in results.rows("fix") if row["resource_id"] == key), key=lambda row: row["rank"])
+        assert [row["rank"] for row in fixes] == list(range(1, len(fixes) + 1))
+        assert [row["score_after"] for row in fixes] == sorted(row["score_after"] for row in fixes)
+        assert all(row["description"] for row in fixes)
+    best = min(results.rows("fix", "both-ways"), key=lambda row: row["rank"])
+    assert best["removed_kind"] in ("trait", "package", "image")
+    assert (best["severity_before"], best["severity_after"]) == ("HIGH", "LOW")
