@@ -7,20 +7,21 @@ from typing import Any
 
 import yaml
 
-MANAGEMENT, WORKLOAD = "111111111111", "222222222222"
+# Not the ids that documentation uses as placeholders: definitions published with those name foreign registries.
+MANAGEMENT, WORKLOAD = "406183729501", "618502973146"
 REGION = "eu-west-1"
 CLUSTERS = 4
 REPOSITORIES = 5
 BALANCERS = 2
+CVES = 200
 
 
 def write_organization(folder: Path, services: int) -> Path:
     """Two accounts; the second holds 4 clusters, 5 repositories, 2 load balancers and the services, each with its own
-    family, all in one Region. Two in five services are behind a load balancer, one in twenty runs on EC2.
+    family, all in one Region. One in five of the first 400 is behind a load balancer (which holds 100 rules at most),
+    one in twenty runs on EC2. The folder is read by EmbeddedAws.
     """
-    registry = f"{WORKLOAD}.dkr.ecr.{REGION}.amazonaws.com"
-    names = [f"service-{number:04d}" for number in range(services)]
-    listed = {name: _service(number) for number, name in enumerate(names)}
+    listed = {f"service-{number:04d}": _service(number) for number in range(services)}
     files: dict[str, Any] = {
         "organization.yaml": {
             "first_night": _Date("2026-11-02"),
@@ -48,7 +49,6 @@ def write_organization(folder: Path, services: int) -> Path:
     (folder / "accounts").mkdir(parents=True)
     for name, content in files.items():
         (folder / name).write_text(yaml.dump(content, Dumper=_Dumper, sort_keys=False), encoding="utf-8")
-    assert registry
     return folder
 
 
@@ -59,14 +59,23 @@ def _service(number: int) -> dict[str, Any]:
     }  # fmt: skip
     if number % 20 == 7:
         service["launch"] = "ec2"
-    # A load balancer holds at most 100 rules: some services are behind one, the others are not.
     elif number % 5 == 0 and number < 400:
         service["behind"] = f"balancer-{number // 5 % BALANCERS}"
     return service
 
 
 def _images() -> dict[str, Any]:
-    return {}
+    cves = {
+        f"CVE-2025-{10000 + number}": {
+            "title": "A vulnerability for measuring.",
+            "package": {"name": f"package-{number}", "version": "1.0", "manager": "OS"},
+            "vector": "AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H", "score": 9.8, "severity": "CRITICAL",
+            "epss": 0.02 * (number % 10), "exploit": number % 4 == 0, "fixed": "1.1", "fix": "apt-get upgrade",
+        }
+        for number in range(CVES)
+    }  # fmt: skip
+    repositories = {f"repository-{number}": {"1.0": list(cves)} for number in range(REPOSITORIES)}
+    return {"cves": cves, "images": {"workload": {REGION: repositories}}}
 
 
 class _Date(str):

@@ -29,7 +29,7 @@ LOW, MODERATE, HIGH, VERY_HIGH = 1, 2, 3, 4
 
 
 def matrix(likelihood: int, impact: str) -> int:
-    """Position in SEVERITIES: the likelihood's own, one more from Medium (or unknown) impact, one more from High, capped."""
+    """Position in SEVERITIES: the likelihood's own, one more from Medium (or unknown) impact, two from High, capped."""
     return min(likelihood - 1 + {"Low": 0, "Medium": 1, "Unknown": 1, "High": 2}[impact], 4)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import duckdb
@@ -86,27 +86,6 @@ def test_the_first_day_has_no_changes_and_an_unchanged_night_none_either() -> No
     assert changes(first) == []
     second = assess(service(public=True, cves=[cve(epss=0.4)]), day=NEXT, before=first)
     assert changes(second) == []
-
-
-def test_opened_worsened_improved_changed_resolved() -> None:
-    clean, bad = service(balanced=True), service(public=True, cves=[cve(epss=0.5)])
-    steps = [
-        (clean, bad, ("opened", "estate", "INFORMATIONAL", "HIGH")),
-        (
-            bad,
-            service(public=True, cves=[cve(epss=0.5)], statements=ADMINISTRATOR),
-            ("worsened", "estate", "HIGH", "CRITICAL"),
-        ),
-        (bad, service(cves=[cve(epss=0.5)]), ("improved", "estate", "HIGH", "LOW")),
-        (
-            bad,
-            service(public=True, cves=[cve(epss=0.5), cve("CVE-2", vector="LHHNLLN")]),
-            ("changed", "estate", "HIGH", "HIGH"),
-        ),
-        (bad, clean, ("resolved", "estate", "HIGH", "INFORMATIONAL")),
-    ]
-    for before, after, expected in steps:
-        assert changes(assess(after, day=NEXT, before=assess(before))) == [expected]
 
 
 def test_a_service_gone_is_resolved_only_where_services_were_seen() -> None:
@@ -201,33 +180,6 @@ def test_a_dormant_service_keeps_its_images_for_seven_days() -> None:
     assert "high_priority_vulnerability" in exposure(days[7])["traits"]
     assert exposure(days[7])["is_dormant"]
     assert "high_priority_vulnerability" not in exposure(days[8])["traits"]
-
-
-def test_a_dip_or_gap_of_epss_changes_nothing_for_seven_days() -> None:
-    days = [assess(service(public=True, cves=[cve(epss=0.5)]))]
-    for offset in range(1, 8):
-        dip = None if offset == 3 else 0.02
-        days.append(
-            assess(service(public=True, cves=[cve(epss=dip)]), day=DAY + timedelta(days=offset), before=days[-1])
-        )
-    assert [exposure(day)["highest_probability"] for day in days] == [0.5] * 7 + [0.02]
-    # And a gap that lasts leaves what was last known.
-    gap = days[0]
-    for offset in range(1, 10):
-        gap = assess(service(public=True, cves=[cve(epss=None)]), day=DAY + timedelta(days=offset), before=gap)
-    assert exposure(gap)["highest_probability"] == 0.5
-
-
-def test_first_observed_never_moves_and_due_dates_never_move_later() -> None:
-    first = assess(service(public=True, cves=[cve(epss=0.5)]))
-    assert exposure(first)["due_date"] == DAY + timedelta(days=3)
-    second = assess(service(public=True, cves=[cve(epss=0.5)]), day=NEXT, before=first)
-    assert (exposure(second)["first_observed_date"], exposure(second)["due_date"]) == (DAY, DAY + timedelta(days=3))
-    resolved = assess(service(balanced=True), day=date(2026, 3, 5), before=second)
-    assert exposure(resolved)["due_date"] is None
-    again = assess(service(public=True, cves=[cve(epss=0.5)]), day=date(2026, 3, 9), before=resolved)
-    assert (exposure(again)["first_observed_date"], exposure(again)["due_date"]) == (DAY, date(2026, 3, 12))
-    assert again.execute("select opened_date from exposures.lifecycle").fetchall() == [(date(2026, 3, 9),)]
 
 
 def test_a_service_with_nothing_running_is_judged_by_the_tag_it_would_start() -> None:
