@@ -217,7 +217,9 @@ class ImageLoader:
         if "path" in package:
             vulnerable["filePath"] = package["path"]
         if "fixed" in what:
-            vulnerable |= {"fixedInVersion": str(what["fixed"]), "remediation": what["fix"]}
+            vulnerable["fixedInVersion"] = str(what["fixed"])
+        if "fix" in what:
+            vulnerable["remediation"] = what["fix"]
         source = what.get("vendor", "NVD")
         details: dict[str, Any] = {
             "vulnerabilityId": cve,

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from itertools import islice
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -146,7 +148,15 @@ def _result_tables(
     coverage = connection.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
     yield "coverage", coverage.cast(RESULTS["coverage"].schema)
     finding = RESULTS["finding"]
-    yield "finding", finding.to_arrow({"snapshot_date": day, **row} for row in finding_rows(connection, settings))
+    rows = ({"snapshot_date": day, **row} for row in finding_rows(connection, settings))
+    # Documents take some 15 KB each: never all of them at once.
+    parts = (batch for part in _chunks(rows, 2_000) for batch in finding.to_arrow(part).to_batches())
+    yield "finding", pa.RecordBatchReader.from_batches(finding.schema, parts)
+
+
+def _chunks(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while part := list(islice(rows, size)):
+        yield part
 
 
 def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:

@@ -6,6 +6,7 @@ AWS's published rate and is counted.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -24,6 +25,9 @@ from ecs_exposure.aws_errors import IncompleteAnswer, RoleError
 from ecs_exposure.settings import Settings
 
 Purpose = Literal["organization", "read", "publish"]
+
+# A refused role is coverage, with what to do about it; botocore would log a traceback for each as well.
+logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 GLOBAL = "global"
 ROLE_SECONDS = (

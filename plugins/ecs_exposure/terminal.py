@@ -60,8 +60,6 @@ def log_to_stderr(verbose: bool) -> None:
     handler.setLevel(level)  # some libraries set the level of their own loggers
     logging.basicConfig(handlers=[handler], level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("ecs_exposure").setLevel(level)
-    # A role that refuses us is recorded as coverage; botocore would log a traceback for each as well.
-    logging.getLogger("botocore.credentials").setLevel(logging.ERROR)
 
 
 def say(text: str) -> None:

@@ -27,10 +27,17 @@ _END_OF_PLANE = re.compile(
 
 def clean(value: object) -> str:
     """The value as one line of visible text: white space folded to single spaces, everything invisible removed."""
+    if isinstance(value, str) and _is_clean(value):
+        return value
     text = " ".join(str(value).split())
-    if text.isascii() and text.isprintable():  # nearly every text there is
+    if text.isascii() and text.isprintable():
         return text
     return " ".join(_END_OF_PLANE.sub("", _INVISIBLE.sub("", text)).split())
+
+
+def _is_clean(text: str) -> bool:
+    """Nearly every text there is: told without making another. Of ASCII's white space only the space is printable."""
+    return text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
 
 
 def length(text: str) -> int:
@@ -42,6 +49,8 @@ def cut(value: object, limit: int) -> str:
     """Clean text of at most `limit` UTF-16 code units, cut at a word with an ellipsis where that keeps at least half
     of it.
     """
+    if isinstance(value, str) and len(value) <= limit and _is_clean(value):
+        return value
     text = clean(value)
     if length(text) <= limit:
         return text

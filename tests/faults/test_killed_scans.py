@@ -1,0 +1,69 @@
+"""A scan that is killed, and run again: the same exposures as without the kill, nothing doubled, nothing lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from ecs_exposure.lake import Lake
+from ecs_exposure.scan import scan
+from ecs_exposure.settings import Settings
+from embedded_aws import EmbeddedAws
+
+from tests.faults.conftest import DAY, results, severities
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+
+
+def run_and_kill(lake: Lake, seconds: float) -> bool:
+    """Start `ecs-exposure scan` and SIGKILL it after so many seconds; whether it was still running."""
+    command = [sys.executable, "-m", "ecs_exposure.cli", "scan", "--date", str(DAY), "--lake", lake.location]
+    environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        time.sleep(seconds)
+        was_running = process.poll() is None
+        os.killpg(process.pid, signal.SIGKILL)
+    return was_running
+
+
+def check(aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]) -> None:
+    scan(settings, lake, DAY)
+    assert severities(lake, DAY) == wanted
+    services = results(lake, DAY, "select resource_id from night.exposure")
+    assert len(services) == len({row["resource_id"] for row in services})
+    standing = {row["finding_id"] for row in results(lake, DAY, "select finding_id from night.finding")}
+    hub = [finding["Id"] for finding in aws.securityhub.findings()]
+    assert len(hub) == len(set(hub))
+    unsent = results(lake, DAY, "select finding_id from night.publication where status = 'not_enabled'")
+    assert set(hub) == standing - {row["finding_id"] for row in unsent}
+
+
+@pytest.fixture
+def wanted(aws: EmbeddedAws, settings: Settings, tmp_path: Path) -> dict[str, str]:
+    """Severities of a scan nobody killed, in a lake of its own; the hub is emptied afterwards."""
+    with Lake.open(str(tmp_path / "unharmed"), create=True) as unharmed:
+        scan(settings.model_copy(update={"publish": "off"}), unharmed, DAY)
+        return severities(unharmed, DAY)
+
+
+def test_a_killed_scan_run_again_ends_as_if_nothing_had_happened(
+    aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]
+) -> None:
+    assert run_and_kill(lake, 4.0)
+    check(aws, settings, lake, wanted)
+
+
+@pytest.mark.faults
+def test_a_scan_killed_again_and_again_at_any_moment(
+    aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]
+) -> None:
+    for tenths in range(10, 160, 10):
+        run_and_kill(lake, tenths / 10)
+    check(aws, settings, lake, wanted)
