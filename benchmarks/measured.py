@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1]
 
 
 def in_child(script: str, job: dict[str, Any], environ: dict[str, str]) -> dict[str, Any]:
-    """Run `python script --job JSON`, whose last line of output is JSON, and add `wall`, `cpu` and `rss`.
+    """Run `python script --job JSON`, whose last line of output is JSON, and add `wall`.
 
-    Seconds of wall clock and of CPU, and MiB of peak resident memory, all of the child alone, imports included. Raises
-    RuntimeError with the child's own error output when it fails.
+    Seconds from its start to its end, imports included. Raises RuntimeError with the child's own error output
+    when it fails.
     """
     began = time.perf_counter()
     done = subprocess.run(
@@ -49,9 +49,11 @@ class Limits:
     def __init__(self) -> None:
         self.missed: list[str] = []
 
-    def note(self, what: str, value: float, limit: float, unit: str) -> str:
-        """A cell `value of at most limit`; a missed one is remembered and marked."""
-        shown = f"{value:,.2f}" if limit < 10 else f"{value:,.0f}"
+    def note(self, what: str, value: float, limit: float | None, unit: str) -> str:
+        """A cell: the value and its limit if it has one; a missed one is remembered and marked."""
+        shown = f"{value:,.3f}" if value < 10 else f"{value:,.0f}"
+        if limit is None:
+            return f"{shown} {unit}".rstrip()
         if value <= limit:
             return f"{shown} {unit} (limit {limit:,g})"
         self.missed.append(f"{what}: {shown} {unit}, limit {limit:,g}")

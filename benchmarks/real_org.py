@@ -34,7 +34,9 @@ COMPARED = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--taskdefs", type=Path, help="folder of NNN.json and index.jsonl")
-    parser.add_argument("--check", action="store_true", help="exit 1 when something was not seen or disagrees unexplained")
+    parser.add_argument(
+        "--check", action="store_true", help="exit 1 when something was not seen or disagrees unexplained"
+    )
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -133,7 +135,11 @@ def _read_by_ecs(shape: Any, value: Any, unread: list[str], where: str = "") -> 
 
 def _explained(trait: str, accepted: Accepted) -> str | None:
     """Why a definition whose text says so has no hit all the same."""
-    member = {"host_network_mode": "networkMode", "host_process_namespace": "pidMode", "task_definition_privileged": "privileged"}
+    member = {
+        "host_network_mode": "networkMode",
+        "host_process_namespace": "pidMode",
+        "task_definition_privileged": "privileged",
+    }
     for path in accepted.unread:
         if path.rpartition(".")[2] == member.get(trait):
             return f"the text has it at {path}, where ECS does not read it"

@@ -33,7 +33,10 @@ STATEMENTS: tuple[list[Row], ...] = (
     [{"actions": ["*"], "resources": ["*"]}],
     [{"actions": ["s3:getobject", "s3:listbucket"], "resources": ["arn:aws:s3:::app-bucket/*"]}],
     [{"actions": ["dynamodb:*"], "resources": ["*"]}],
-    [{"actions": ["sqs:sendmessage"], "resources": ["*"]}, {"actions": ["sqs:*"], "resources": ["*"], "effect": "Deny"}],
+    [
+        {"actions": ["sqs:sendmessage"], "resources": ["*"]},
+        {"actions": ["sqs:*"], "resources": ["*"], "effect": "Deny"},
+    ],
     [{"actions": ["iam:*"], "resources": ["*"]}],
     [{"actions": ["iam:passrole", "ecs:runtask", "ecs:registertaskdefinition"], "resources": ["*"]}],
     [{"actions": ["logs:createlogstream", "logs:putlogevents"], "resources": ["*"]}],
@@ -280,13 +283,13 @@ class SyntheticDay:
                 # Of some images Inspector never heard, others it no longer scans.
                 if digest % 50 != 7:
                     status = ("INACTIVE", "SCAN_ELIGIBILITY_EXPIRED") if digest % 50 == 9 else ("ACTIVE", "SUCCESSFUL")
-                    known["image_coverage"].append(
-                        image | {"scan_status": status[0], "scan_reason": status[1]}
-                    )
+                    known["image_coverage"].append(image | {"scan_status": status[0], "scan_reason": status[1]})
             _merge(rows, known, account_id, region, day)
             has_digests = bool(known["image"])
             coverage += [
-                _covered(account_id, region, name, day, writer.file if has_digests or name == "registry_scanning" else None)
+                _covered(
+                    account_id, region, name, day, writer.file if has_digests or name == "registry_scanning" else None
+                )
                 for name in IMAGE_DATASETS
             ]
         for name, items in rows.items():

@@ -39,6 +39,17 @@ class Assessed:
         for name in ("service", "task_definition_in_force", "service_attachment"):
             select = (SQL / "resources" / f"{name}.sql").read_text(encoding="utf-8")
             self.connection.execute(f"create view resources.{name} as {select}")
+        # Which digests there are: those that services run.
+        self.connection.execute(
+            """create view resources.image_scan as
+            select distinct registry_account, registry_region as region, repository_name, image_digest
+            from resources.service_image where image_digest is not null;
+            create view resources.image_summary as
+            select distinct registry_account, region, repository_name, image_digest from resources.image_vulnerability"""
+        )
+        for name in ("image", "service_image_set"):
+            select = (SQL / "exposures" / f"{name}.sql").read_text(encoding="utf-8")
+            self.connection.execute(f"create view exposures.{name} as {select}")
         self.connection.execute(
             """create table traits.catalogue (trait varchar, title varchar, category varchar, datasets varchar[],
             url varchar, recommendation varchar, fix varchar)"""

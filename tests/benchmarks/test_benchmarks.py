@@ -1,0 +1,80 @@
+"""The benchmarks still run: each one tiny, through its command line. Figures are not asserted here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FARGATE = {
+    "family": "plain", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+    "containerDefinitions": [{"name": "app", "image": "nginx:1"}],
+}  # fmt: skip
+ON_THE_HOST = {
+    "family": "host", "networkMode": "host", "pidMode": "host", "ipcMode": None,
+    "containerDefinitions": [
+        {"name": "app", "image": "nginx:1", "memory": 64, "privileged": True,
+         "mountPoints": [{"sourceVolume": "root", "containerPath": "/host"}]}
+    ],
+    "volumes": [{"name": "root", "host": {"sourcePath": "/"}}, {"name": "idle", "host": {"sourcePath": "/etc"}}],
+}  # fmt: skip
+UNMOUNTED = {
+    "family": "unmounted", "volumes": [{"name": "idle", "host": {"sourcePath": "/etc"}}],
+    "containerDefinitions": [{"name": "app", "image": "nginx:1", "memory": 64}],
+}  # fmt: skip
+NO_MEMORY = {"family": "refused", "containerDefinitions": [{"name": "app", "image": "nginx:1"}]}
+
+
+def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environ = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "plugins"), str(ROOT / "examples")])}
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def definitions(tmp_path: Path) -> Path:
+    index = []
+    for number, definition in enumerate((FARGATE, ON_THE_HOST, UNMOUNTED, NO_MEMORY), start=1):
+        (tmp_path / f"{number:03d}.json").write_text(json.dumps(definition), encoding="utf-8")
+        has_volume = any(volume["host"]["sourcePath"] for volume in definition.get("volumes", []))
+        is_host = definition["family"] == "host"
+        index.append(
+            {"n": number, "privileged": is_host, "pid_host": is_host, "host_network": is_host,
+             "host_volumes": ["/"] if has_volume else []}
+        )  # fmt: skip
+    (tmp_path / "index.jsonl").write_text("\n".join(map(json.dumps, index)), encoding="utf-8")
+    return tmp_path
+
+
+def test_assess_writes_days_that_hit_the_traits() -> None:
+    done = run("assess.py", "--services", "60", "--vulnerabilities", "2000", "--first-day-only", "--check")
+    assert done.returncode == 0, done.stderr
+    assert "vulnerability_fold" in done.stdout or "all models" in done.stdout
+
+
+def test_collect_sees_everything_and_describes_definitions_once() -> None:
+    done = run("collect.py", "--services", "5", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (described,) = [line for line in done.stdout.splitlines() if "ecs:DescribeTaskDefinition" in line]
+    assert [cell.strip() for cell in described.split("│")[2:6]] == ["5", "5", "0", "0"]
+
+
+def test_real_definitions_are_scanned_and_compared(definitions: Path) -> None:
+    done = run("real_org.py", "--taskdefs", str(definitions), "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 definitions: 3 accepted and run as services, 1 refused" in done.stdout
+    assert "003 root_filesystem_access: the index says True, the scan False: no container mounts" in done.stdout
+
+
+def test_an_index_that_disagrees_is_told_and_fails_the_check(definitions: Path) -> None:
+    index = definitions / "index.jsonl"
+    index.write_text(index.read_text(encoding="utf-8").replace('"privileged": true', '"privileged": false'))
+    done = run("real_org.py", "--taskdefs", str(definitions), "--check")
+    assert done.returncode == 1
+    assert "002 task_definition_privileged: the index says False, the scan True" in done.stdout
