@@ -70,9 +70,9 @@ class SyntheticDay:
         units = ("/Workloads/Production", "/Workloads/Staging", "/Sandbox", "/Infrastructure")
         for number, account_id in enumerate(self.accounts):
             yield {
-                "account_id": account_id, "region": "global", "observed_date": day, "account_name": f"team-{number:03d}",
-                "status": "ACTIVE", "is_management": number == 0, "ou_path": units[number % len(units)],
-                "tags": f'{{"owner": "team-{number % 40}"}}',
+                "account_id": account_id, "region": "global", "observed_date": day, "status": "ACTIVE",
+                "account_name": f"team-{number:03d}", "is_management": number == 0,
+                "ou_path": units[number % len(units)], "tags": f'{{"owner": "team-{number % 40}"}}',
             }  # fmt: skip
 
     def _write_batch(self, lake: Lake, day: date, start: int) -> None:
@@ -141,7 +141,7 @@ class SyntheticDay:
         balancer = f"arn:aws:elasticloadbalancing:{region}:{account_id}:loadbalancer/app/front/{place:05d}"
         rows["load_balancer"].append(
             {"load_balancer_arn": balancer, "load_balancer_name": "front", "kind": "application", "state": "active",
-             "scheme": "internet-facing" if place % 2 else "internal", "vpc_id": vpc,
+             "scheme": "internet-facing" if place % 4 == 0 else "internal", "vpc_id": vpc,
              "subnet_ids": [f"subnet-public-{place:05d}"], "security_group_ids": [f"sg-open-{place:05d}"]}
         )  # fmt: skip
         rows["listener"].append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from ecs_exposure.securityhub.asff import finding_rows
 from ecs_exposure.settings import Settings
 
 log = logging.getLogger(__name__)
+
+MEMORY_LIMIT = "1300MB"
+"""What DuckDB may hold in memory; without a limit it takes most of the machine. Beyond it, it works on disk."""
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
@@ -114,7 +118,10 @@ def _database(
         raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
     previous_day = lake.previous_day(day)
     previous_version = lake.day(previous_day).rules_version if previous_day else None
-    with models.connect() as connection:
+    with (
+        tempfile.TemporaryDirectory(prefix="assess-") as spill,
+        models.connect(memory_limit=MEMORY_LIMIT, spill=spill) as connection,
+    ):
         lake.attach_snapshot(connection, day, "snapshot")
         lake.attach_results(connection, previous_day, "previous")
         models.attach_reference(connection, settings.sql)

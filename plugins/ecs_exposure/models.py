@@ -90,13 +90,20 @@ class TraitText:
     remediation: str
 
 
-def connect(*, memory_limit: str | None = None, threads: int | None = None) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that never reaches for the network and has no home folder of its own."""
+def connect(
+    *, memory_limit: str | None = None, threads: int | None = None, spill: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB that never reaches for the network and has no home folder of its own.
+
+    What goes beyond `memory_limit` (DuckDB's words, e.g. `1300MB`) is put into the folder `spill`.
+    """
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
         config["threads"] = threads
+    if spill:
+        config["temp_directory"] = spill
     return duckdb.connect(":memory:", config=config)
 
 
