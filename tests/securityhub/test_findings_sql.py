@@ -45,7 +45,8 @@ class Assessed:
             select distinct registry_account, registry_region as region, repository_name, image_digest
             from resources.service_image where image_digest is not null;
             create view resources.image_summary as
-            select distinct registry_account, region, repository_name, image_digest from resources.image_vulnerability"""
+            select distinct registry_account, region, repository_name, image_digest
+            from resources.image_vulnerability"""
         )
         for name in ("image", "service_image_set"):
             select = (SQL / "exposures" / f"{name}.sql").read_text(encoding="utf-8")
