@@ -96,6 +96,8 @@ def test_a_signal_ends_the_child_and_what_it_started(tmp_path: Path, number: sig
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
+        # A suite started in the background of a script inherits an ignored SIGINT, and so would everything below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stdout is not None
     pids = [int(word) for word in process.stdout.readline().split()]
