@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,16 +21,19 @@ from tests.faults.conftest import DAY, results, severities
 PLUGINS = Path(__file__).parents[2] / "plugins"
 
 
-def run_and_kill(lake: Lake, seconds: float) -> bool:
-    """Start `ecs-exposure scan` and SIGKILL it after so many seconds; whether it was still running."""
+def run_and_kill(lake: Lake, moment: Callable[[float], bool]) -> bool:
+    """Start `ecs-exposure scan` and SIGKILL it once `moment` (told the seconds) has come; whether it still ran."""
     command = [sys.executable, "-m", "ecs_exposure.cli", "scan", "--date", str(DAY), "--lake", lake.location]
     environment = os.environ | {"PYTHONPATH": str(PLUGINS)}
+    began = time.monotonic()
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     ) as process:
-        time.sleep(seconds)
+        while process.poll() is None and not moment(time.monotonic() - began):
+            time.sleep(0.02)
         was_running = process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
+        if was_running:
+            os.killpg(process.pid, signal.SIGKILL)
     return was_running
 
 
@@ -56,7 +60,7 @@ def wanted(aws: EmbeddedAws, settings: Settings, tmp_path: Path) -> dict[str, st
 def test_a_killed_scan_run_again_ends_as_if_nothing_had_happened(
     aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]
 ) -> None:
-    assert run_and_kill(lake, 4.0)
+    assert run_and_kill(lake, lambda _: lake.snapshot_days() != []), "killed while it was collecting"
     check(aws, settings, lake, wanted)
 
 
@@ -64,6 +68,6 @@ def test_a_killed_scan_run_again_ends_as_if_nothing_had_happened(
 def test_a_scan_killed_again_and_again_at_any_moment(
     aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]
 ) -> None:
-    for tenths in range(10, 160, 10):
-        run_and_kill(lake, tenths / 10)
+    for seconds in range(1, 16):
+        run_and_kill(lake, lambda passed, until=seconds: passed >= until)
     check(aws, settings, lake, wanted)

@@ -1,0 +1,11 @@
+"""How hypothesis searches: the same examples every time in CI, new ones elsewhere; never by the clock."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("default", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
