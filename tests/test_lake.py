@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -179,6 +180,17 @@ def test_the_fingerprint_key_is_made_once_and_readable_by_its_owner_only(lake: L
     assert len(key) == 32
     assert lake.fingerprint_key() == key
     assert (tmp_path / "a lake" / ".fingerprint-key").stat().st_mode & 0o777 == 0o600
+
+
+def test_tasks_that_begin_together_get_the_same_fingerprint_key(lake: Lake) -> None:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        assert len(set(pool.map(lambda _: Lake.open(lake.location).fingerprint_key(), range(64)))) == 1
+
+
+def test_a_fingerprint_key_that_was_damaged_is_told(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "a lake" / ".fingerprint-key").write_text("half a k")
+    with pytest.raises(LakeError, match="holds no key"):
+        lake.fingerprint_key()
 
 
 def test_snapshots_are_kept_daily_for_35_days_then_weekly_for_a_year() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ecs_exposure.lake_key import lake_key
 from ecs_exposure.models import create_empty
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import COVERAGE, RESULTS
@@ -101,14 +101,9 @@ class Lake:
 
     def fingerprint_key(self) -> bytes:
         """The lake's own key for credential fingerprints, made once (mode 600). Only for local lakes: settings demand a
-        key on S3.
+        key on S3. Raises LakeError when the file is there and holds none.
         """
-        path = Path(self.storage.root) / ".fingerprint-key"
-        if not path.exists():
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as handle:
-                handle.write(secrets.token_hex(32))
-        return bytes.fromhex(path.read_text(encoding="utf-8").strip())
+        return lake_key(Path(self.storage.root))
 
     # Snapshots
 
