@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -19,6 +20,9 @@ import pytest
 from ecs_exposure.lake import Lake
 from embedded_aws import EmbeddedAws
 from embedded_aws.organization import sample_settings
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
 
 ROOT = Path(__file__).parents[1]
 DAY = "2026-11-02"
@@ -38,7 +42,10 @@ units: [Apps]
 accounts:
   management: {id: "111111111111"}
   app: {id: "222222222222", unit: Apps}
+  odd: {id: "333333333333", unit: Apps}
+  spare: {id: "444444444444", unit: Apps}
 """
+APP, ODD, REGION = "222222222222", "333333333333", "eu-west-1"
 PLACES = {
     "environment": f"Pr0d-{CANARY}-environment-77x",
     "token": f"ghp_{CANARY}AbCdEfGhIjKlMnOpQrStUvWxYz0123",
@@ -51,6 +58,7 @@ PLACES = {
     "log_option": f"{CANARY}-log-option",
     "firelens_option": f"{CANARY}-firelens-option",
     "volume_option": f"{CANARY}-volume-option",
+    "name": f"SESSION_SECRET={CANARY}-pasted-into-the-name",
 }
 
 
@@ -64,12 +72,19 @@ def definition() -> dict[str, object]:
             {"name": "GITHUB_TOKEN", "value": PLACES["token"]},
             {"name": "DATABASE_URL", "value": PLACES["url"]},
             {"name": "GREETING", "value": PLACES["harmless"]},
+            {"name": PLACES["name"], "value": "x"},
         ],
         "command": ["run", PLACES["command"]],
         "entryPoint": ["sh", "-c", PLACES["entry_point"]],
         "healthCheck": {"command": ["CMD-SHELL", PLACES["health_check"]]},
         "dockerLabels": {"api-token": PLACES["label"]},
-        "logConfiguration": {"logDriver": "splunk", "options": {"splunk-token": PLACES["log_option"]}},
+        "logConfiguration": {
+            "logDriver": "splunk",
+            "options": {"splunk-token": PLACES["log_option"]},
+            "secretOptions": [
+                {"name": "splunk-index", "valueFrom": "arn:aws:ssm:eu-west-1:222222222222:parameter/index"}
+            ],
+        },
         "mountPoints": [{"sourceVolume": "data", "containerPath": "/data"}],
     }
     router = {
@@ -85,6 +100,38 @@ def definition() -> dict[str, object]:
     return {"family": MARKER, "containerDefinitions": [container, router], "volumes": [volume]}
 
 
+class Misplacing(EmbeddedAws):
+    """Answers about one account hold canaries where AWS never puts text, and shapes it never sends: what cannot be kept
+    must not be quoted either."""
+
+    is_misplacing = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        held: list[tuple[str, list[tuple[str, str]]]] = []
+        parts = super().__call__(environ, lambda status, headers, _=None: held.append((status, headers)))
+        body = b"".join(parts)
+        ((status, headers),) = held
+        if self.is_misplacing and (f":{ODD}:service/".encode() in body or f":{ODD}:task-definition/".encode() in body):
+            body = json.dumps(misplaced(json.loads(body))).encode()
+            headers = [pair for pair in headers if pair[0].lower() != "content-length"]
+            headers.append(("Content-Length", str(len(body))))
+        start_response(status, headers)
+        return [body]
+
+
+def misplaced(answer: dict[str, Any]) -> dict[str, Any]:
+    for service in answer.get("services", []):
+        service["desiredCount"] = f"{CANARY}-count"
+    for container in answer.get("taskDefinition", {}).get("containerDefinitions", []):
+        container |= {
+            "environment": [{"name": {CANARY: CANARY}, "value": [f"{CANARY}-list"]}],
+            "command": [{"password": f"{CANARY}-no-text"}],
+            "dockerLabels": {"api-token": [f"{CANARY}-no-text"]},
+            "privileged": f"{CANARY}-no-boolean",
+        }
+    return answer
+
+
 @pytest.fixture(scope="module")
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Folder with everything a run of the DAG leaves: lake, Airflow's home, the hub's state, all output."""
@@ -93,11 +140,18 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (organization / "accounts").mkdir()
     (organization / "organization.yaml").write_text(ORGANIZATION)
     (organization / "images.yaml").write_text("cves: {}\nimages: {}\n")
-    (organization / "accounts" / "app.yaml").write_text("regions: {eu-west-1: {clusters: {main: {instances: 1}}}}\n")
-    with EmbeddedAws(organization, state=folder / "hub") as aws:
-        ecs = aws.client("ecs", "222222222222", "eu-west-1")
-        ecs.register_task_definition(**definition())
-        ecs.create_service(cluster="main", serviceName=MARKER, taskDefinition=MARKER, desiredCount=1, launchType="EC2")
+    for name in ("app", "odd"):
+        (organization / "accounts" / f"{name}.yaml").write_text(
+            "regions: {eu-west-1: {clusters: {main: {instances: 1}}}}\n"
+        )
+    with Misplacing(organization, state=folder / "hub") as aws:
+        for account in (APP, ODD):
+            ecs = aws.client("ecs", account, REGION)
+            ecs.register_task_definition(**definition())
+            ecs.create_service(
+                cluster="main", serviceName=MARKER, taskDefinition=MARKER, desiredCount=1, launchType="EC2"
+            )
+        aws.is_misplacing = True
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ECS_EXPOSURE"))
         }
@@ -140,18 +194,33 @@ def test_no_canary_is_anywhere(left: Path) -> None:
 
 def test_the_search_finds_what_is_there(left: Path) -> None:
     holding = {place for place, text in texts(left) if MARKER in text}
-    for part in ("lake/snapshots/service", "lake/results/exposure", "hub/"):
+    for part in ("lake/snapshots/service", "lake/results/exposure", "lake/quarantine", "hub/"):
         assert any(part in place for place in holding), part
     assert any(place.endswith("airflow.db") for place, text in texts(left) if "exposure_nightly" in text)
+
+
+def test_a_value_of_the_wrong_type_was_set_aside_without_being_quoted(left: Path) -> None:
+    with Lake.open(str(left / "lake")) as lake:
+        (day,) = lake.days()
+        (row,) = [
+            row
+            for row in lake.coverage(day).to_pylist()
+            if (row["account_id"], row["region"], row["dataset"]) == (ODD, REGION, "service")
+        ]
+    assert row["status"] == "invalid"
+    assert "service.desired_count" in row["message"]
+    assert list((left / "lake" / "quarantine" / "service").rglob("*.parquet"))
 
 
 def test_the_credentials_were_detected_all_the_same(left: Path) -> None:
     with Lake.open(str(left / "lake")) as lake, duckdb.connect() as connection:
         (day,) = lake.days()
         lake.attach_snapshot(connection, day, datasets=("credential",))
-        found = connection.execute("select source, variable_name from snapshot.credential").fetchall()
+        found = connection.execute(
+            f"select source, variable_name from snapshot.credential where account_id = '{APP}'"
+        ).fetchall()
         lake.attach_results(connection, day, "night")
-        traits = connection.execute("select traits from night.exposure").fetchall()
+        traits = connection.execute(f"select traits from night.exposure where account_id = '{APP}'").fetchall()
     assert {("environment", "DB_PASSWORD"), ("environment", "GITHUB_TOKEN"), ("environment", "DATABASE_URL")} <= set(
         found
     )

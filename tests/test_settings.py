@@ -55,3 +55,21 @@ def test_role_arns_are_partition_aware() -> None:
         settings.role_arn("111111111111", settings.read_role_name)
         == "arn:aws-cn:iam::111111111111:role/ecs-exposure-read"
     )
+
+
+def test_variables_that_disagree_are_told_together_with_those_that_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ECS_EXPOSURE_REGIONS", "Ireland")
+    monkeypatch.setenv("ECS_EXPOSURE_LAKE", "s3://bucket/prefix")
+    monkeypatch.setenv("ECS_EXPOSURE_INCLUDE_ACCOUNTS", "111111111111")
+    monkeypatch.setenv("ECS_EXPOSURE_EXCLUDE_ACCOUNTS", "111111111111")
+    with pytest.raises(SettingsError) as caught:
+        load()
+    for name in ("REGIONS", "FINGERPRINT_KEY", "EXCLUDE_ACCOUNTS"):
+        assert f"ECS_EXPOSURE_{name}:" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a role", "arn:aws:iam::111111111111:role/reader", "", "x" * 65])
+def test_a_role_is_given_by_name(name: str) -> None:
+    with pytest.raises(SettingsError, match="ECS_EXPOSURE_READ_ROLE_NAME"):
+        load(read_role_name=name)
+    assert load(read_role_name="security/ecs-exposure-read").read_role_name.endswith("read")

@@ -73,8 +73,13 @@ class Lake:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        """Close; an error of reading is explained by the damaged file behind it, as a LakeError, where there is one."""
+        try:
+            if _is_of_reading(error) and (damage := self.storage.damage()):
+                raise damage from error
+        finally:
+            self.close()
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -233,17 +238,24 @@ class Lake:
         return max((item for item in self.days() if item < day), default=None)
 
     def day(self, day: date) -> Day:
-        """The commit record of an assessed day. Raises LakeError when it was not assessed."""
-        text = self.storage.get(f"results/days/{day}.json")
+        """The commit record of an assessed day. Raises LakeError when it was not assessed or the record is damaged."""
+        relative = f"results/days/{day}.json"
+        text = self.storage.get(relative)
         if text is None:
             raise LakeError(f"{day} was not assessed in the lake at {self.location}; assessed: {_span(self.days())}")
-        record = json.loads(text)
-        return Day(
-            day,
-            record["run_id"],
-            record["rules_version"],
-            {name: tuple(files) for name, files in record["files"].items()},
-        )
+        try:
+            record = json.loads(text)
+            return Day(
+                day,
+                record["run_id"],
+                record["rules_version"],
+                {name: tuple(files) for name, files in record["files"].items()},
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise LakeError(
+                f"{self.location}/{relative} is damaged: restore it from a backup, or remove it and make that day's "
+                f"results again with `ecs-exposure assess --date {day}`. Nothing was deleted"
+            ) from None
 
     def commit_day(
         self, day: date, run_id: str, rules_version: str, tables: Iterable[tuple[str, pa.Table | pa.RecordBatchReader]]
@@ -424,6 +436,18 @@ class SnapshotWriter:
             self._lake.storage.write(
                 f"snapshots/coverage/snapshot_date={self._day}/{self.file}", COVERAGE.to_arrow(rows)
             )
+
+
+def _is_of_reading(error: BaseException | None) -> bool:
+    """Whether DuckDB or Arrow failed on data, in this error or in one that it explains: not on a statement's text."""
+    while error is not None:
+        wrong_text = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.DataError)
+        if isinstance(error, duckdb.Error | pa.ArrowException) and not isinstance(error, wrong_text):
+            return True
+        if type(error) is OSError:  # Arrow's, for a file it cannot decode
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _quote(path: str) -> str:

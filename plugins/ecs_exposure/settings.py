@@ -8,14 +8,16 @@ import re
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ECS_EXPOSURE_"
 ACCOUNT_ID = re.compile(r"\d{12}")
 REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+# IAM API reference: RoleName, a Path before it; a colon would be an ARN given by mistake.
+ROLE = re.compile(r"(?:[\x21-\x2e\x30-\x39\x3b-\x7e]+/)*[\w+=,.@-]{1,64}", re.ASCII)
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
@@ -56,7 +58,9 @@ class Settings(BaseSettings):
         30, ge=1, le=80, description="Re-send an unchanged finding after so many days; Security Hub deletes after 90."
     )
     fingerprint_key: SecretStr | None = Field(
-        None, description="Key of the credential fingerprints; made once in a local lake, required when it is on S3."
+        None,
+        validate_default=True,
+        description="Key of the credential fingerprints; made once in a local lake, required when it is on S3.",
     )
     rate_share: float = Field(
         0.5, gt=0, le=1, description="Share of AWS's published request rates the scanner allows itself."
@@ -88,6 +92,13 @@ class Settings(BaseSettings):
             raise ValueError(f"{', '.join(map(repr, wrong))}: not AWS account ids of 12 digits")
         return value
 
+    @field_validator("organization_role_name", "read_role_name", "publish_role_name")
+    @classmethod
+    def _is_role(cls, value: str) -> str:
+        if not ROLE.fullmatch(value):
+            raise ValueError(f"{value!r} is not the name of an IAM role (a path may stand before it)")
+        return value
+
     @field_validator("regions")
     @classmethod
     def _are_regions(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -108,20 +119,21 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r}: a lake is a folder or s3://bucket/prefix")
         return value
 
-    @model_validator(mode="after")
-    def _agree(self) -> Self:
-        # pydantic runs this only when every field is valid by itself; load() reports both kinds in the same words.
-        both = set(self.include_accounts) & set(self.exclude_accounts)
-        if both:
-            raise ValueError(
-                f"{PREFIX}INCLUDE_ACCOUNTS and {PREFIX}EXCLUDE_ACCOUNTS both name {', '.join(sorted(both))}"
-            )
-        if self.is_remote_lake and self.fingerprint_key is None:
-            raise ValueError(
-                f"{PREFIX}FINGERPRINT_KEY must be set when {PREFIX}LAKE is on S3: take 32 random bytes from your "
-                "secret store"
-            )
-        return self
+    # Fields are validated in order: one that depends on another sees it when it is right by itself. A validator of the
+    # whole object would only run once every field is right, and so not tell everything at once.
+    @field_validator("exclude_accounts")
+    @classmethod
+    def _are_not_included(cls, value: tuple[str, ...], fields: ValidationInfo) -> tuple[str, ...]:
+        if both := set(value) & set(fields.data.get("include_accounts", ())):
+            raise ValueError(f"{', '.join(sorted(both))} also in {PREFIX}INCLUDE_ACCOUNTS")
+        return value
+
+    @field_validator("fingerprint_key")
+    @classmethod
+    def _is_there_on_s3(cls, value: SecretStr | None, fields: ValidationInfo) -> SecretStr | None:
+        if value is None and str(fields.data.get("lake", "")).startswith("s3://"):
+            raise ValueError(f"must be set when {PREFIX}LAKE is on S3: take 32 random bytes from your secret store")
+        return value
 
     @property
     def is_remote_lake(self) -> bool:

@@ -39,6 +39,7 @@ class Storage:
         self._fs = _s3() if self.is_remote else fs.LocalFileSystem()
         self.root = location.removeprefix("s3://") if self.is_remote else str(Path(location).expanduser().resolve())
         self._scratch = tempfile.TemporaryDirectory(prefix="ecs-exposure-")
+        self._handed_out: dict[str, str] = {}
 
     def check(self, *, create: bool) -> None:
         """Raises LakeError when the location does not exist (unless `create`), cannot be reached, or cannot be written
@@ -46,10 +47,12 @@ class Storage:
         """
         try:
             if create:
-                probe = f".writable-{secrets.token_hex(4)}"
-                with self._replacing(probe) as path, self._fs.open_output_stream(path) as stream:
+                probe = self.path(f".writable-{secrets.token_hex(4)}")
+                if not self.is_remote:
+                    self._fs.create_dir(self.root, recursive=True)
+                with self._fs.open_output_stream(probe) as stream:
                     stream.write(b"")
-                self.delete(probe)
+                self._fs.delete_file(probe)
             elif not self.is_remote and self._fs.get_file_info(self.root).type == fs.FileType.NotFound:
                 raise LakeError(f"no lake at {self.location}: run `ecs-exposure scan` first, or set ECS_EXPOSURE_LAKE")
         except OSError as error:
@@ -146,12 +149,30 @@ class Storage:
                 handle.seek(max(size - 4, 0))
                 if size < 12 or handle.read(4) != PARQUET_MAGIC:
                     raise LakeError(
-                        f"{self.location}/{relative} is truncated ({size} bytes): restore it from a backup, or "
-                        "remove it together with its coverage part and run that day's scan again. Nothing was deleted"
+                        f"{self.location}/{relative} is truncated ({size} bytes): {_repair(relative)}. "
+                        "Nothing was deleted"
                     )
         except FileNotFoundError:
             raise LakeError(_missing(self.location, relative)) from None
+        self._handed_out[relative] = path
         return path
+
+    def damage(self) -> LakeError | None:
+        """What to say when reading failed: the first file handed out by `local` that cannot be read to its end, if any.
+
+        Decodes them all: only for when something has gone wrong.
+        """
+        for relative, path in sorted(self._handed_out.items()):
+            try:
+                with pq.ParquetFile(path) as file:
+                    for _ in file.iter_batches():
+                        pass
+            except (OSError, pa.ArrowException) as error:
+                why = str(error).splitlines()[0][:200]
+                return LakeError(
+                    f"{self.location}/{relative} is damaged ({why}): {_repair(relative)}. Nothing was deleted"
+                )
+        return None
 
     def put_documents(self, relative: str, folder: Path) -> str:
         """Copy a folder of rendered pages into the lake and return where it lies."""
@@ -203,7 +224,19 @@ def _s3() -> fs.FileSystem:
 
 
 def _missing(location: str, relative: str) -> str:
+    return f"{location}/{relative} is named by a commit record but missing: {_repair(relative)}"
+
+
+def _repair(relative: str) -> str:
+    """What to do about a file that is lost: what a day's scan or assessment made, it makes again."""
+    kind, _, rest = relative.partition("/")
+    folder, _, name = rest.rpartition("/")
+    day = folder.rpartition("=")[2]
+    if folder.startswith("publication/"):
+        return "restore it from a backup; removed, what it says was sent to Security Hub is sent again"
+    if kind == "results":
+        return f"restore it from a backup, or make it again with `ecs-exposure assess --date {day}`"
     return (
-        f"{location}/{relative} is named by a commit record but missing: "
-        "restore it from a backup, or run that day's scan again"
+        f"restore it from a backup, or, if {day} is the last day scanned, remove it together with its coverage part "
+        f"(snapshots/coverage/snapshot_date={day}/{name}) and run that day's scan again"
     )

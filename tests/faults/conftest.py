@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from ecs_exposure.settings import Settings, load
 from embedded_aws import EmbeddedAws
 from embedded_aws.organization import sample_settings
 
+PLUGINS = Path(__file__).parents[2] / "plugins"
 DAY = date(2026, 11, 2)
 REGION = "eu-west-1"
 ALPHA, BETA, GAMMA, DELTA = (f"{number}" * 12 for number in (2, 3, 4, 5))
@@ -79,11 +81,18 @@ def organization(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def aws(organization: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedAws]:
-    with EmbeddedAws(organization) as running:
+@contextmanager
+def served(organization: Path) -> Iterator[EmbeddedAws]:
+    """The organisation on a server of its own, with the environment that points a scan at it."""
+    with EmbeddedAws(organization) as running, pytest.MonkeyPatch.context() as patch:
         for name, value in (sample_settings(organization) | running.environ()).items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
+        yield running
+
+
+@pytest.fixture
+def aws(organization: Path) -> Iterator[EmbeddedAws]:
+    with served(organization) as running:
         yield running
 
 

@@ -16,9 +16,7 @@ from ecs_exposure.scan import scan
 from ecs_exposure.settings import Settings
 from embedded_aws import EmbeddedAws
 
-from tests.faults.conftest import DAY, results, severities
-
-PLUGINS = Path(__file__).parents[2] / "plugins"
+from tests.faults.conftest import DAY, PLUGINS, results, severities
 
 
 def run_and_kill(lake: Lake, moment: Callable[[float], bool]) -> bool:
@@ -51,7 +49,7 @@ def check(aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, st
 
 @pytest.fixture
 def wanted(aws: EmbeddedAws, settings: Settings, tmp_path: Path) -> dict[str, str]:
-    """Severities of a scan nobody killed, in a lake of its own; the hub is emptied afterwards."""
+    """Severities of a scan nobody killed, in a lake of its own and not published."""
     with Lake.open(str(tmp_path / "unharmed"), create=True) as unharmed:
         scan(settings.model_copy(update={"publish": "off"}), unharmed, DAY)
         return severities(unharmed, DAY)
