@@ -14,7 +14,8 @@ import pytest
 import yaml
 from ecs_exposure.assessing import assess
 from ecs_exposure.lake import Lake
-from ecs_exposure.scan import scan
+from ecs_exposure.scan import publish, scan
+from ecs_exposure.securityhub.publisher import PublishError
 from ecs_exposure.settings import load
 from embedded_aws import EmbeddedAws
 from embedded_aws.organization import first_night, sample_settings
@@ -29,11 +30,14 @@ FINGERPRINT_KEY = "a key that both lakes share"
 
 @dataclass
 class Night:
-    """One scanned night: its day, a connection with its results as `night.<table>`, and what the hub then held."""
+    """One scanned night: its day, a connection with its results as `night.<table>`, findings imported, task definitions
+    described, and what the hub then held.
+    """
 
     day: date
     results: duckdb.DuckDBPyConnection
     imported: int
+    described: int
     hub: dict[str, dict[str, Any]]
 
     def rows(self, select: str) -> list[dict[str, Any]]:
@@ -61,7 +65,9 @@ def nights(lake: Lake, tmp_path_factory: pytest.TempPathFactory) -> list[Night]:
                 connection = duckdb.connect()
                 lake.attach_results(connection, day, "night")
                 hub = {finding["Id"]: finding for finding in aws.securityhub.findings()}
-                scanned.append(Night(day, connection, aws.securityhub.imports - before, hub))
+                imported = aws.securityhub.imports - before
+                described = sum(count for call, count in aws.calls.items() if call[3] == "DescribeTaskDefinition")
+                scanned.append(Night(day, connection, imported, described, hub))
     return scanned
 
 
@@ -158,6 +164,31 @@ def test_an_unchanged_night_with_drifting_epss_sends_nothing(nights: list[Night]
     assert second != third, "EPSS is meant to drift between the nights"
     assert nights[2].rows("select * from night.change") == []
     assert nights[2].imported == 0
+
+
+def test_a_task_definition_is_described_once_and_then_known(nights: list[Night]) -> None:
+    first, second, third = (night.described for night in nights)
+    assert first > 40
+    assert 0 < second < 10, "the second night registers a few new revisions"
+    assert third == 0
+
+
+def test_another_fingerprint_key_describes_every_definition_again(
+    lake: Lake, nights: list[Night], tmp_path: Path
+) -> None:
+    shutil.copytree(lake.location, tmp_path / "lake")
+    with pytest.MonkeyPatch.context() as patch, EmbeddedAws(SAMPLE, night=4, state=tmp_path / "aws") as aws:
+        for name, value in (sample_settings(SAMPLE) | aws.environ()).items():
+            patch.setenv(name, value)
+        with Lake.open(str(tmp_path / "lake")) as copy:
+            settings = load(lake=copy.location, fingerprint_key="a rotated key", publish="off")
+            scan(settings, copy, nights[2].day + timedelta(days=1))
+        assert sum(count for call, count in aws.calls.items() if call[3] == "DescribeTaskDefinition") > 40
+
+
+def test_an_older_day_is_never_published_after_a_later_one(lake: Lake, nights: list[Night]) -> None:
+    with pytest.raises(PublishError, match="already"):
+        publish(load(lake=lake.location, publish="on"), lake, nights[0].day)
 
 
 def test_first_observed_dates_never_move(nights: list[Night]) -> None:
