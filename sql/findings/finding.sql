@@ -26,14 +26,14 @@ lowering_fix as (
 ),
 vulnerabilities as (
     select
-        resource_id,
-        list({
+        image_set_id,
+        list(to_json({
             'vulnerability_id': vulnerability_id, 'packages': packages, 'cvss_base_score': scored.score, 'cvss_vector': scored.vector,
             'epss': epss, 'exploit_available': exploit_available
-        } order by rank) filter (where rank <= 10) as vulnerabilities,
+        })::varchar order by rank) filter (where rank <= 10) as vulnerabilities,
         list(vulnerability_id order by vulnerability_id) filter (where durable_rank <= 10) as durable_vulnerability_ids
     from findings.vulnerability
-    group by resource_id
+    group by image_set_id
 )
 select
     exposure.*,
@@ -51,5 +51,6 @@ join findings.resource as resource using (resource_id)
 left join trait_detail using (resource_id)
 left join best_fix using (resource_id)
 left join lowering_fix using (resource_id)
-left join vulnerabilities using (resource_id)
+left join exposures.service_image_set as image_set using (resource_id)
+left join vulnerabilities on vulnerabilities.image_set_id = image_set.image_set_id
 where exposure.severity <> 'INFORMATIONAL'

@@ -28,8 +28,8 @@ def trait(name: str, category: str = "Misconfiguration", evidence: Any = None, s
     }
 
 
-def vulnerability(identity: str, epss: float | None = 0.42) -> dict[str, Any]:
-    return {
+def vulnerability(identity: str, epss: float | None = 0.42, **changes: Any) -> str:
+    made = {
         "vulnerability_id": identity,
         "packages": [
             {
@@ -45,6 +45,7 @@ def vulnerability(identity: str, epss: float | None = 0.42) -> dict[str, Any]:
         "epss": epss,
         "exploit_available": True,
     }
+    return json.dumps(made | changes)
 
 
 def row(service: str = "shop", account_id: str = ACCOUNT, region: str = REGION, **changes: Any) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def test_the_finding_of_a_monster_is_cut_down_to_240_kb() -> None:
         trait_details=[trait(f"trait_{index}", evidence=[{"container": wall}] * 20) for index in range(40)],
         driver_rule=wall, impact_reason=wall, tags=json.dumps({f"k{index}{wall}": wall for index in range(60)}),
         vulnerabilities=[
-            vulnerability(f"CVE-2026-{index}") | {"packages": [package] * 3} for index in range(10)
+            vulnerability(f"CVE-2026-{index}", packages=[package] * 3) for index in range(10)
         ],
         images=[image | {"image": f"{index}{wall}", "image_digest": wall} for index in range(40)],
     )  # fmt: skip
@@ -252,7 +252,7 @@ def exposures(draw: st.DrawFn) -> dict[str, Any]:
         "unknown_traits": draw(st.lists(_HOSTILE, max_size=4)),
         "tags": draw(st.none() | st.dictionaries(_HOSTILE, _HOSTILE, max_size=6).map(json.dumps)),
         "trait_details": draw(st.lists(_TRAIT, max_size=6)),
-        "vulnerabilities": draw(st.lists(_VULNERABILITY, max_size=12)),
+        "vulnerabilities": draw(st.lists(_VULNERABILITY.map(json.dumps), max_size=12)),
         "images": draw(st.lists(_IMAGE, max_size=5)),
         "security_groups": draw(st.lists(_GROUP, max_size=5)),
         "task_role_arns": draw(st.lists(_HOSTILE, max_size=3)),

@@ -33,6 +33,8 @@ VOLATILE_SUFFIXES = ("_count", "_counts", "_date", "_at", "_days", "_epss", "_pr
 # deployment.
 _VOLATILE_VALUE = re.compile(r"eni-[0-9a-f]+|m?i-[0-9a-f]+|arn:[\w-]+:ecs:[\w-]*:\d*:(task|container-instance)/.+")
 
+_ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f.:]+(%.+)?")  # spares the many other values an exception
+
 # Their evidence lists whichever vulnerabilities are likeliest tonight; `durable_vulnerability_ids` stands for it.
 _BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
 
@@ -64,6 +66,8 @@ def _is_volatile(value: Any) -> bool:
         return False
     if _VOLATILE_VALUE.fullmatch(value):
         return True
+    if not _ADDRESS_LIKE.fullmatch(value):
+        return False
     try:
         ipaddress.ip_address(value)  # an address, not a range: 0.0.0.0/0 is what is wrong and stays
     except ValueError:

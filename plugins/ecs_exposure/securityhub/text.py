@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 ELLIPSIS = "…"
 
@@ -18,10 +19,9 @@ _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"  # control characters that are not white space
     r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width and writing direction
     r"\ud800-\udfff"  # lone surrogates cannot be encoded
-    r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff]"  # noncharacters and tags
-)
-_END_OF_PLANE = re.compile(
-    "[" + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17)) + "]"
+    r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff"  # noncharacters and tags
+    + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
+    + "]"
 )
 
 
@@ -32,7 +32,7 @@ def clean(value: object) -> str:
     text = " ".join(str(value).split())
     if text.isascii() and text.isprintable():
         return text
-    return " ".join(_END_OF_PLANE.sub("", _INVISIBLE.sub("", text)).split())
+    return " ".join(_INVISIBLE.sub("", text).split())
 
 
 def _is_clean(text: str) -> bool:
@@ -42,7 +42,7 @@ def _is_clean(text: str) -> bool:
 
 def length(text: str) -> int:
     """UTF-16 code units of a text without lone surrogates."""
-    return len(text) if text.isascii() else len(text) + sum(1 for character in text if character > "\uffff")
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
 def cut(value: object, limit: int) -> str:
@@ -70,8 +70,12 @@ def fields(values: Mapping[str, object], *, most: int, key_limit: int, value_lim
     for key, value in values.items():
         if len(pairs) == most:
             break
-        name = cut(key, key_limit)
+        name = _key(key, key_limit)
         text = "" if value is None else cut(value, value_limit)
         if name and text:
             pairs.setdefault(name, text)
     return pairs
+
+
+# Keys repeat in finding after finding: ours by definition, tags by an organisation's rules.
+_key = lru_cache(maxsize=4096)(cut)
