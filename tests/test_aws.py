@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
-from ecs_exposure.aws import Bucket, rate_of
+from botocore.loaders import Loader
+from botocore.model import ServiceModel
 from ecs_exposure.aws_errors import IncompleteAnswer, RoleError, classify
+from ecs_exposure.aws_operations import OPERATIONS, Bucket, KnownOperations
 
 ROLE = "arn:aws:iam::111111111111:role/ecs-exposure-read"
 
@@ -70,6 +74,37 @@ def test_a_bucket_never_holds_more_than_its_burst() -> None:
 
 
 def test_ecs_operations_of_one_group_share_a_bucket() -> None:
-    assert rate_of("ecs", "ListTasks") == rate_of("ecs", "DescribeContainerInstances")
-    assert rate_of("ecs", "DescribeTaskDefinition").group != rate_of("ecs", "DescribeServices").group
-    assert rate_of("securityhub", "BatchImportFindings").burst == 30
+    ecs = OPERATIONS["ecs"]
+    assert ecs["ListTasks"] == ecs["DescribeContainerInstances"]
+    assert ecs["DescribeTaskDefinition"].group != ecs["DescribeServices"].group
+    assert OPERATIONS["securityhub"]["BatchImportFindings"].burst == 30
+
+
+@pytest.mark.parametrize("service", OPERATIONS)
+def test_a_client_has_the_known_operations_whole_and_no_other(service: str) -> None:
+    whole = Loader().load_service_model(service, "service-2")
+    known = KnownOperations().load_service_model(service, "service-2")
+    assert set(known["operations"]) == set(OPERATIONS[service]) < set(whole["operations"])
+    model = ServiceModel(known, service)
+    for name in OPERATIONS[service]:
+        operation = model.operation_model(name)
+        for shape, expected in (
+            (operation.input_shape, ServiceModel(whole, service).operation_model(name).input_shape),
+            (operation.output_shape, ServiceModel(whole, service).operation_model(name).output_shape),
+        ):
+            assert _members(shape) == _members(expected)
+
+
+def _members(shape: Any, within: tuple[str, ...] = ()) -> Any:
+    """The whole tree below a shape: names, types and wire names."""
+    if shape is None or shape.name in within:
+        return shape and shape.name
+    inner = (*within, shape.name)
+    told = (shape.name, shape.type_name, shape.serialization)
+    if shape.type_name == "structure":
+        return told, {name: _members(member, inner) for name, member in shape.members.items()}
+    if shape.type_name == "list":
+        return told, _members(shape.member, inner)
+    if shape.type_name == "map":
+        return told, _members(shape.key, inner), _members(shape.value, inner)
+    return told

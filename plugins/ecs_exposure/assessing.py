@@ -122,7 +122,8 @@ def _database(
         tempfile.TemporaryDirectory(prefix="assess-") as spill,
         models.connect(memory_limit=MEMORY_LIMIT, spill=spill) as connection,
     ):
-        lake.attach_snapshot(connection, day, "snapshot")
+        # image_finding can be large and is read once; models read the others many times.
+        lake.attach_snapshot(connection, day, "snapshot", as_views=("image_finding",))
         lake.attach_results(connection, previous_day, "previous")
         models.attach_reference(connection, settings.sql)
         models.attach_day(

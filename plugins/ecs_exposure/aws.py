@@ -10,7 +10,6 @@ import logging
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
@@ -18,10 +17,10 @@ from typing import Any, Literal
 from botocore.config import Config
 from botocore.credentials import DeferredRefreshableCredentials
 from botocore.exceptions import ClientError
-from botocore.loaders import Loader, create_loader
 from botocore.session import Session
 
 from ecs_exposure.aws_errors import IncompleteAnswer, RoleError
+from ecs_exposure.aws_operations import OPERATIONS, Bucket, KnownOperations
 from ecs_exposure.settings import Settings
 
 Purpose = Literal["organization", "read", "publish"]
@@ -35,95 +34,10 @@ ROLE_SECONDS = (
 )
 
 
-# --- request budget -----------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Rate:
-    """A token bucket that AWS keeps per account and Region: `burst` requests at once, `refill` more every second."""
-
-    group: str
-    burst: float
-    refill: float
-
-
-# Amazon ECS developer guide, "Request throttling": operations of one group share a bucket.
-_ECS_CLUSTER = Rate("cluster-read", 50, 20)
-_ECS_SERVICE = Rate("service-read", 100, 20)
-_ECS_DEFINITION = Rate("task-definition-read", 50, 20)
-_ECS_CLUSTER_RESOURCE = Rate("cluster-resource-read", 100, 20)
-_ECS = {
-    "DescribeClusters": _ECS_CLUSTER,
-    "ListClusters": _ECS_CLUSTER,
-    "DescribeServices": _ECS_SERVICE,
-    "ListServices": _ECS_SERVICE,
-    "DescribeTaskDefinition": _ECS_DEFINITION,
-    "DescribeTasks": _ECS_CLUSTER_RESOURCE,
-    "ListTasks": _ECS_CLUSTER_RESOURCE,
-    "DescribeContainerInstances": _ECS_CLUSTER_RESOURCE,
-    "ListContainerInstances": _ECS_CLUSTER_RESOURCE,
-    "DescribeCapacityProviders": Rate("capacity-provider-read", 50, 20),
-}
-_OPERATIONS = {
-    "ecs": _ECS,
-    # AWS Organizations, "Quotas": ListAccounts 8 a second, 12 at once, per account.
-    "organizations": {"ListAccounts": Rate("ListAccounts", 12, 8)},
-    # AWS Security Hub, API reference of BatchImportFindings and GetFindings.
-    "securityhub": {
-        "BatchImportFindings": Rate("BatchImportFindings", 30, 10),
-        "GetFindings": Rate("GetFindings", 6, 3),
-    },
-}
-# (burst, refill, is the bucket the whole service's?) of operations without a row above.
-_DEFAULTS = {
-    "ecs": (50, 20, False),
-    "ec2": (100, 20, False),  # EC2 API throttling: 100/20 for each non-mutating action when paginated
-    "elbv2": (40, 10, True),  # the ELB page contradicts itself (200/50 and 40/10 account-wide): the careful one
-    "securityhub": (30, 10, False),
-    # IAM, ECR, Inspector, Organizations and STS publish no rate for these operations: ours, modest; adaptive retries
-    # go lower.
-    "iam": (20, 10, True),
-    "ecr": (40, 20, False),
-    "inspector2": (40, 20, False),
-    "organizations": (15, 10, False),
-    "sts": (100, 50, False),
-}
-
-
-def rate_of(service: str, operation: str) -> Rate:
-    """The bucket that a request of this operation draws from, as published (ours where AWS publishes none)."""
-    if rate := _OPERATIONS.get(service, {}).get(operation):
-        return rate
-    burst, refill, is_shared = _DEFAULTS.get(service, (20, 10, False))
-    return Rate("*" if is_shared else operation, burst, refill)
-
-
-class Bucket:
-    """A token bucket whose callers wait by themselves: `reserve` hands out places in the queue, never sleeps."""
-
-    def __init__(self, burst: float, refill: float, now: float) -> None:
-        self._burst = max(1.0, burst)
-        self._refill = refill
-        self._tokens = self._burst
-        self._at = now
-        self._lock = threading.Lock()
-
-    def reserve(self, now: float) -> float:
-        """Take one token; the seconds to wait before the request may go."""
-        with self._lock:
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._refill)
-            self._at = now
-            self._tokens -= 1
-            return max(0.0, -self._tokens / self._refill)
-
-
-# --- clients ------------------------------------------------------------------------------------------------
-
-
 @cache
-def _loader() -> Loader:
+def _loader() -> KnownOperations:
     """The process's one loader of service models: parsing them is most of what a first client costs."""
-    return create_loader()
+    return KnownOperations()
 
 
 class _Assumed:
@@ -140,8 +54,9 @@ class AwsAccess:
     """Clients of every account of the organisation.
 
     Base credentials come from the environment (botocore's default chain). Each account and purpose has one assumed
-    role, refreshed by itself, with the external id of the settings and a regional STS endpoint. All sessions share
-    one loader of service models: without it each costs 27 MiB instead of 2.6. Thread-safe.
+    role, refreshed by itself, with the external id of the settings and a regional STS endpoint. A client has the
+    operations of `aws_operations` and no other. All sessions share one loader of service models: without it each costs
+    27 MiB instead of 2.6. Thread-safe.
     """
 
     def __init__(self, settings: Settings, sts: Any = None) -> None:
@@ -245,9 +160,9 @@ class AwsAccess:
         return client
 
     def _before_send(self, account_id: str, region: str, service: str, operation: str) -> None:
-        rate = rate_of(service, operation)
+        rate = OPERATIONS[service][operation]
         share = self._settings.rate_share
-        key = (account_id, region, service, rate.group)
+        key = (account_id, region, service, rate.group or operation)
         with self._lock:
             if key not in self._buckets:
                 self._buckets[key] = Bucket(rate.burst * share, rate.refill * share, time.monotonic())

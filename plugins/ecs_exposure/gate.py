@@ -29,6 +29,9 @@ from ecs_exposure.schemas.snapshots import SNAPSHOTS
 LOST = ("failed", "invalid")
 """Statuses that are our failure to see; `denied`, `not_enabled` and `excluded` are the organisation's own doing."""
 
+PROFILED = ("deployment", "role", "task_definition")
+"""The datasets whose rows the cross-table profile reads; of all others it reads the coverage."""
+
 
 class GateError(Exception):
     """The night is past a threshold of sql/reference/gate.csv and must not be assessed; nothing was deleted."""
@@ -107,15 +110,15 @@ def run(lake: Lake, sql: Path, day: date, image_targets: Collection[tuple[str, s
     from ecs_exposure.expectations import NIGHT_PAGE, validate_profile
 
     limits = thresholds(sql)
-    connection = connect()
-    lake.attach_snapshot(connection, day, "snapshot")
     previous_day = lake.previous_day(day)
-    create_empty(connection, "before", {"coverage": COVERAGE})
-    if previous_day:
-        connection.register("coverage_before", lake.coverage(previous_day))
-        connection.execute("insert into before.coverage select * from coverage_before")
-    _expected(connection, image_targets)
-    profile = _profile(connection, limits["collapse_min_rows"])
+    with connect() as connection:
+        lake.attach_snapshot(connection, day, "snapshot", datasets=PROFILED)
+        create_empty(connection, "before", {"coverage": COVERAGE})
+        if previous_day:
+            connection.register("coverage_before", lake.coverage(previous_day))
+            connection.execute("insert into before.coverage select * from coverage_before")
+        _expected(connection, image_targets)
+        profile = _profile(connection, limits["collapse_min_rows"])
     if profile.num_rows == 0:
         raise GateError(
             f"{day}: no targets; the organisation listed no accounts to scan (check include and exclude settings)"

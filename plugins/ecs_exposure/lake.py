@@ -129,13 +129,10 @@ class Lake:
         """The coverage of one day: the last word on each target × dataset (schema COVERAGE; empty when nothing was
         collected).
         """
-        connection = duckdb.connect(":memory:")
-        self._attach_coverage(connection, day, "main")
-        return (
-            connection.sql("select * from main.coverage order by account_id, region, dataset")
-            .to_arrow_table()
-            .cast(COVERAGE.schema)
-        )
+        with duckdb.connect(":memory:") as connection:
+            self._attach_coverage(connection, day, "main")
+            rows = connection.sql("select * from main.coverage order by account_id, region, dataset").to_arrow_table()
+        return rows.cast(COVERAGE.schema)
 
     def _attach_coverage(self, connection: duckdb.DuckDBPyConnection, day: date, schema: str) -> None:
         create_empty(connection, schema, {"coverage": COVERAGE})
@@ -158,11 +155,12 @@ class Lake:
         schema: str = "snapshot",
         *,
         datasets: Collection[str] = SNAPSHOTS.keys(),
+        as_views: Collection[str] = SNAPSHOTS.keys(),
     ) -> None:
         """`schema.<dataset>` for the datasets and `schema.coverage`, typed, with the rows of that day's committed
         batches.
 
-        image_finding is a view (it can be large and is read once), the others are tables.
+        Views read the files each time they are asked; a dataset that is not among `as_views` becomes a table in memory.
         """
         self._attach_coverage(connection, day, schema)
         for name in datasets:
@@ -201,7 +199,7 @@ class Lake:
                     where coverage.dataset = '{name}'
                 ) as named on {is_own} named.part = rows.part
             )"""
-            if name == "image_finding":
+            if name in as_views:
                 connection.execute(f"alter table {schema}.{name} rename to no_{name}")
                 select = select.replace(f"{schema}.{name} ", f"{schema}.no_{name} ")
                 connection.execute(f"create view {schema}.{name} as {select}")
@@ -210,14 +208,14 @@ class Lake:
 
     def rows(self, day: date, dataset: Table, accounts: Collection[str], coverage: pa.Table) -> pa.Table:
         """Rows of one dataset for some accounts on one day, from only the files that `coverage` names for them."""
-        names = pc.and_(
-            pc.equal(coverage["dataset"], dataset.name),
-            pc.is_in(coverage["account_id"], pa.array(sorted(accounts), pa.string())),
-        )
+        wanted = pa.array(sorted(accounts), pa.string())
+        names = pc.and_(pc.equal(coverage["dataset"], dataset.name), pc.is_in(coverage["account_id"], wanted))
         files = sorted({file for file in coverage.filter(names)["file"].to_pylist() if file})
         parts = []
         for path in self.storage.local(f"snapshots/{dataset.name}/snapshot_date={day}/{file}" for file in files):
-            part = pq.read_table(path, filters=[("account_id", "in", sorted(accounts))], partitioning=None)
+            # Not read_table, which loads Arrow's dataset engine: a file is small and is wanted nearly whole.
+            part = pq.ParquetFile(path).read()
+            part = part.filter(pc.is_in(part["account_id"], wanted))
             missing = [name for name in dataset.column_names if name not in part.column_names]
             for name in missing:
                 part = part.append_column(name, pa.nulls(part.num_rows, dataset.schema.field(name).type))
