@@ -272,6 +272,7 @@ def _task(context: Context, key: str, cluster_arn: str, task: Row) -> Row:
         container_instance_arn=task.get("containerInstanceArn") or None,
         network_interface_ids=_each(interfaces, "networkInterfaceId"),
         subnet_ids=_each(interfaces, "subnetId"),
+        is_execute_command_enabled=task.get("enableExecuteCommand"),
     )
 
 

@@ -21,7 +21,7 @@ from ecs_exposure.collectors.ecs import ports
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.settings import Settings
 
-EXTRACTOR_VERSION = "1"
+EXTRACTOR_VERSION = "2"
 """Raise it whenever flatten or the credential detector would give other rows: every definition is then described
 again.
 """
@@ -29,6 +29,7 @@ again.
 DATASETS = ("task_definition", "container", "volume", "credential")
 KEYS = {name: SNAPSHOTS[name].key[1:] for name in DATASETS}  # without the task definition, which is the same for all
 _GONE = re.compile(r"unable to describe task definition", re.IGNORECASE)
+_ON_WINDOWS = re.compile(r"ecs\.os-type\s{0,9}==\s{0,9}windows", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"/(?!/)|[A-Za-z]:[\\/]|\\\\\.\\pipe\\|//\./pipe/")
 
 
@@ -126,6 +127,7 @@ def flatten(
             "task_role_arn": _role_arn(settings, account_id, definition.get("taskRoleArn")),
             "execution_role_arn": _role_arn(settings, account_id, definition.get("executionRoleArn")),
             "requires_compatibilities": _strings(definition.get("requiresCompatibilities")),
+            "operating_system_family": _operating_system(definition),
             "registered_at": moment(definition.get("registeredAt")),
         },
     )
@@ -228,6 +230,14 @@ def _family_and_revision(definition: Mapping[str, Any], arn: str) -> tuple[str, 
     family, _, revision = arn.rpartition("/")[2].partition(":")
     number = whole(definition.get("revision"))
     return _text(definition.get("family")) or family, (whole(revision) or 0) if number is None else number
+
+
+def _operating_system(definition: Mapping[str, Any]) -> str | None:
+    """The family of the runtime platform; older Windows definitions say it by a placement constraint alone."""
+    if family := _text(_object(definition.get("runtimePlatform")).get("operatingSystemFamily")):
+        return family.upper()
+    expressions = (_text(item.get("expression")) or "" for item in _objects(definition.get("placementConstraints")))
+    return "WINDOWS" if any(map(_ON_WINDOWS.search, expressions)) else None
 
 
 def _role_arn(settings: Settings, account_id: str, role: object) -> str | None:
