@@ -90,8 +90,8 @@ class Shape:
     balancer's scheme, `role`
     scoped, data, service_admin, admin, missing or None, `credential` generic or provider, `mounts` host paths
     with whether they are
-    read-only, `user` and `has_writable_root` of every container, `scan` Inspector's status of its images (None: never scanned, `public`: not in ECR), `sidecar` a
-    second image's CVEs.
+    read-only, `user` and `has_writable_root` of every container, `scan` Inspector's status of its images
+    (None: never scanned, `public`: not in ECR), `sidecar` a second image's CVEs.
     """
 
     public: bool = False
@@ -220,7 +220,8 @@ class Night:
                 "container",
                 {
                     "task_definition_arn": definition, "container_name": container, "is_privileged": shape.is_privileged,  # noqa: E501
-                    "image": self._image(name, container, account_id, shape), "is_root_filesystem_read_only": not shape.has_writable_root, "user": shape.user,
+                    "image": self._image(name, container, account_id, shape),
+                    "is_root_filesystem_read_only": not shape.has_writable_root, "user": shape.user,
                     "capabilities_added": list(shape.capabilities), "mount_points": mounted,
                     "port_mappings": mappings if container == "web" else [],
                 },
