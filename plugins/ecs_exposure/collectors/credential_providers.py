@@ -95,6 +95,7 @@ _PATTERNS = tuple(
     (name, tuple(texts.split()), re.compile(rf"(?<![A-Za-z0-9_]){pattern}(?![A-Za-z0-9])"))
     for name, texts, pattern in _FORMATS
 )
+_TEXTS = tuple({text for _, texts, _ in _PATTERNS for text in texts})
 _BROWSER_KEYS = {"google_api_key"}  # also issued for web pages, where a name with `public` says so
 
 _PEM = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----([^-]{1,16000})")
@@ -104,16 +105,16 @@ _AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}")
 
 def vendor_secrets(name: str, value: str) -> Iterator[tuple[str, str]]:
     """(detector, secret) of every vendor-issued credential in a value, examples and public keys left out."""
-    for detector, texts, pattern in _PATTERNS:
-        if not any(text in value for text in texts):
+    for detector, texts, pattern in _PATTERNS if any(map(value.__contains__, _TEXTS)) else ():
+        if not any(map(value.__contains__, texts)):
             continue
         for match in pattern.finditer(value):
             if not values.is_dummy(match[0]) and not (detector in _BROWSER_KEYS and words.is_public(name)):
                 yield detector, match[0]
                 break
-    spoken = words.split(name)
-    if "aws" in spoken and "secret" in spoken and _AWS_SECRET.fullmatch(value) and not values.is_dummy(value):
-        yield "aws_secret_access_key", value
+    if len(value) == 40 and _AWS_SECRET.fullmatch(value) and not values.is_dummy(value):
+        if {"aws", "secret"} <= set(words.split(name)):
+            yield "aws_secret_access_key", value
 
 
 def private_key(value: str) -> str | None:

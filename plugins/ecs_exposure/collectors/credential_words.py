@@ -34,6 +34,8 @@ PASSWORD_WORDS = _words(
 )
 _SINGLE: dict[str, Kind] = {
     **dict.fromkeys(PASSWORD_WORDS, "password"),
+    # Written together, where the ending alone would also be a compass or a bypass.
+    **dict.fromkeys(_words("requirepass masterauth dbpass rootpass userpass adminpass sqlpass smtppass"), "password"),
     **dict.fromkeys(_words("secret secrets salt pepper credential credentials creds"), "secret"),
     **dict.fromkeys(_words("token tokens jwt pat bearer auth webhook"), "token"),
     **dict.fromkeys(_words("apikey accesskey secretkey privatekey authkey encryptionkey"), "key"),

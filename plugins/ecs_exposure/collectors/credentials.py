@@ -54,7 +54,9 @@ _LINE = re.compile(
     r"[ \t]{0,4}[\"']?([^\s\"',;]{1,512})[\"']?,?[ \t]{0,4}$",
     re.MULTILINE,
 )
-_OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_.\-]{1,63})[ =]([^\s\"';]{1,512}|\"[^\"]{1,512}\"|'[^']{1,512}')")
+_OPTION = re.compile(
+    r"(?<![^\s\"'])--?([A-Za-z][A-Za-z0-9_.\-]{1,63})[ =](?!-)([^\s\"';]{1,512}|\"[^\"]{1,512}\"|'[^']{1,512}')"
+)
 _HEADER = re.compile(
     r"(?i)(?<![a-z0-9\-])(?:(?:proxy-)?authorization|api-key|x-[a-z0-9\-]{0,30}?(?:key|token|secret|team))[\"']?\s?[:=]\s?[\"']?"
     r"(?:bearer |basic |token )?([^\s\"',;]{8,512})"
