@@ -2,7 +2,8 @@
 
     PYTHONPATH=plugins:examples python benchmarks/credentials.py [--check]
 
-Variables are those of tests/accuracy/credentials.yaml. Hostile values are 64 KiB each, the largest a task definition can be.
+Variables are those of tests/accuracy/credentials.yaml. Hostile values are 64 KiB each, the largest a task definition
+can be.
 """
 
 from __future__ import annotations

@@ -112,9 +112,9 @@ def vendor_secrets(name: str, value: str) -> Iterator[tuple[str, str]]:
             if not values.is_dummy(match[0]) and not (detector in _BROWSER_KEYS and words.is_public(name)):
                 yield detector, match[0]
                 break
-    if len(value) == 40 and _AWS_SECRET.fullmatch(value) and not values.is_dummy(value):
-        if {"aws", "secret"} <= set(words.split(name)):
-            yield "aws_secret_access_key", value
+    is_40_characters = len(value) == 40 and _AWS_SECRET.fullmatch(value) is not None
+    if is_40_characters and {"aws", "secret"} <= set(words.split(name)) and not values.is_dummy(value):
+        yield "aws_secret_access_key", value
 
 
 def private_key(value: str) -> str | None:

@@ -17,7 +17,7 @@ NAME_JUDGED = 255
 
 @dataclass(frozen=True)
 class Meaning:
-    """What kind of credential a name means; `is_certain` when nothing follows the word that could change its sense."""
+    """What kind of credential a name means; `is_certain` when nothing around the word could change its sense."""
 
     kind: Kind
     is_certain: bool = True
@@ -60,7 +60,7 @@ _ABOUT = _words(
     "thumbprint alias service process processing status model tokenizer budget usage price cluster namespace origin "
     "origins redirect callback state flow cache secure samesite site lookup rule rules"
 )
-# Before the credential's word these say that the variable is a switch, a number or a public value.
+# Before the credential's word these say that the variable is likely a switch or a number.
 _SWITCH = _words(
     "allow enable disable use is has require no skip without generate random forgot max min num number show hide reset"
 )
@@ -102,9 +102,10 @@ def meaning(name: str) -> Meaning | None:
         return None
     position, kind, is_generic = found
     before, after = spoken[:position], spoken[position + 1 :]
-    if not _SWITCH.isdisjoint(before) or not _ABOUT.isdisjoint(after):
+    if not _ABOUT.isdisjoint(after):
         return None
-    return Meaning(kind, all(word in _QUALIFIERS for word in after), is_generic)
+    is_certain = _SWITCH.isdisjoint(before) and all(word in _QUALIFIERS for word in after)
+    return Meaning(kind, is_certain, is_generic)
 
 
 def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
