@@ -20,7 +20,9 @@ from typing import Any
 from ecs_exposure.collectors import credential_providers as providers
 from ecs_exposure.collectors import credential_values as values
 from ecs_exposure.collectors import credential_words as words
+from ecs_exposure.collectors.base import text_of
 
+_SCALARS = (str, int, float)
 JUDGED_CHARACTERS = 64 * 1024  # a task definition is at most 64 KiB (Amazon ECS service quotas)
 JSON_DEPTH = 6
 REDACTED = "(redacted)"
@@ -80,7 +82,7 @@ def detect(container: Mapping[str, Any], key: bytes) -> Iterator[dict[str, Any]]
     Yields columns of dataset credential without task definition: container_name, source, variable_name, detector,
     is_provider_pattern, fingerprint. `key` keys the fingerprints.
     """
-    name = str(container.get("name") or "")
+    name = text_of(container.get("name")) or ""
     for source, variable, value in _texts(container):
         for detection in _judge_text(source, variable, value):
             yield _row(name, source, variable, detection, key)
@@ -154,15 +156,16 @@ def _texts(container: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     skipped.
     """
     for variable in _list(container.get("environment")):
-        if isinstance(variable, Mapping) and variable.get("value") is not None:
-            yield "environment", str(variable.get("name") or ""), str(variable["value"])
+        if isinstance(variable, Mapping) and isinstance(variable.get("value"), _SCALARS):
+            name = variable.get("name")
+            yield "environment", str(name) if isinstance(name, _SCALARS) else "", str(variable["value"])
     for source, arguments in (
         ("command", container.get("command")),
         ("entry_point", container.get("entryPoint")),
         ("health_check", _map(container.get("healthCheck")).get("command")),
     ):
         # Joined: an option and its value are often two arguments. Told by source only, never by argument.
-        if text := " ".join(str(argument) for argument in _list(arguments) if argument is not None):
+        if text := " ".join(str(argument) for argument in _list(arguments) if isinstance(argument, _SCALARS)):
             yield source, source, text
     for label, value in _pairs(_map(container.get("dockerLabels"))):
         yield "docker_label", label, value
@@ -184,7 +187,7 @@ def _map(value: object) -> Mapping[str, Any]:
 
 def _pairs(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in options.items():
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if isinstance(value, _SCALARS):
             yield str(name), str(value)
 
 
