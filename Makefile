@@ -6,7 +6,7 @@ STATE := .state
 export PYTHONPATH := plugins:examples
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help venv scan test test-faults lint up clean
+.PHONY: help venv scan test test-faults lint accuracy up clean
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/:/' | column -t -s:
 
@@ -36,6 +36,10 @@ lint: venv       ## ruff, mypy --strict on the product, every SQL model compiled
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_models.py
+
+accuracy: venv   ## how often traits are right on labelled cases: make accuracy DATA=folder
+	@test -n "$(DATA)" || { echo "Say which folder holds the labelled cases: make accuracy DATA=folder" >&2; exit 2; }
+	@$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --check
 
 up: venv         ## a local Airflow with its UI beside the embedded AWS; Ctrl-C stops both
 	@$(BIN)/python -m ecs_exposure_airflow.standalone

@@ -203,6 +203,7 @@ class SyntheticDay:
         rows["task_definition"].append(
             {"task_definition_arn": definition, "family": name, "revision": 7, "extractor_version": EXTRACTOR_VERSION,
              "status": "ACTIVE", "network_mode": mode, "pid_mode": "host" if on_ec2 and chance.random() < 0.1 else None,
+             "ipc_mode": "host" if on_ec2 and number % 17 == 0 else None, "operating_system_family": "LINUX",
              "task_role_arn": f"arn:aws:iam::{account_id}:role/app-{chance.randrange(SERVICES_AN_ACCOUNT // 2)}"
              if chance.random() < 0.8 else None,
              "requires_compatibilities": [launch_type]}
@@ -220,7 +221,9 @@ class SyntheticDay:
             rows["container"].append(
                 {"task_definition_arn": definition, "container_name": container, "image": image, "is_essential": True,
                  "is_privileged": on_ec2 and chance.random() < 0.1, "is_root_filesystem_read_only": number % 3 == 0,
-                 "capabilities_added": [], "capabilities_dropped": [], "mount_points": mounts,
+                 "user": "1000" if number % 4 == 0 else None,
+                 "capabilities_added": ["NET_ADMIN", "SYS_ADMIN"] if on_ec2 and number % 13 == 0 else [],
+                 "capabilities_dropped": [], "mount_points": mounts,
                  "port_mappings": [{"container_port": port, "host_port": port if mode != "bridge" else 0,
                                     "protocol": "tcp"}],
                  "environment_count": 12, "secret_count": 2, "environment_file_count": 0}

@@ -251,6 +251,22 @@ def test_show_filters(run: Run, options: list[str], services: list[str]) -> None
     assert [row["service_name"] for row in rows(run("show", "--format", "json", *options))] == services
 
 
+def test_traits_beyond_awss_are_shown_last_and_counted_when_many(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "other").mkdir()
+    few = ["container_runs_as_root", "public_ip"]
+    many = ["container_runs_as_root", "execute_command_enabled", "public_ip", "writable_root_filesystem"]
+    rows = [
+        exposure("few", day=LAST, traits=few, own_traits=few[:1]),
+        exposure("many", day=LAST, traits=many, own_traits=[many[0], many[1], many[3]]),
+    ]
+    with new_lake(tmp_path / "other") as made:
+        commit(made, LAST, {"exposure": rows})
+        told = " ".join(run("show", "--lake", made.location, env={"COLUMNS": "200"}).stdout.split())
+    assert "public_ip, container_runs_as_root" in told
+    assert "public_ip, 3 own traits" in told
+    assert "execute_command_enabled" not in told
+
+
 def test_show_prints_every_public_column(run: Run) -> None:
     [first, *_] = rows(run("show", "--format", "json"))
     assert tuple(first) == RESULTS["exposure"].column_names

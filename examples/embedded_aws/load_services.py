@@ -18,6 +18,7 @@ _SERVICE_KEYS = {
     "cluster", "image", "port", "role", "execution_role", "groups", "subnets", "public_ip", "behind", "desired",
     "launch", "network_mode", "pid_mode", "privileged", "capabilities", "mounts", "environment", "secrets", "user",
     "read_only_root", "tags", "sidecars", "container", "task_definition", "rollout_tasks", "task_sets",
+    "execute_command",
 }  # fmt: skip
 _MOUNT_KEYS = {"path", "read_only", "at"}
 _SIDECAR_KEYS = {"image", "environment", "secrets", "port", "privileged"}
@@ -126,6 +127,8 @@ class ServiceLoader:
 
     def _create(self, name: str, service: dict[str, Any], definition: dict[str, Any], wanted: dict[str, Any]) -> None:
         wanted |= {"serviceName": name, "launchType": _launch_type(service), "tags": _tags(service)}
+        if "execute_command" in service:
+            wanted["enableExecuteCommand"] = service["execute_command"]
         if "behind" in service:
             container = definition["containerDefinitions"][0]
             wanted["loadBalancers"] = [

@@ -81,7 +81,9 @@ def explain(lake: Lake, day: date, text: str, sql: Path, since: date | None = No
         trait["title"] = known.title if known else None
         trait["recommendation"] = known.recommendation if known else None
         trait["url"] = known.url if known else None
+        trait["is_ours"] = known is not None and known.is_ours
         trait["evidence"] = _parsed(trait["evidence"])
+    traits.sort(key=lambda trait: (trait["state"], trait["is_ours"]))
     paths, drivers = of("path", "kind, path_id"), of("driver", "rank")
     for path in paths:
         path["hops"] = _parsed(path["hops"])

@@ -78,7 +78,10 @@ class RunDay:
 
 @dataclass(frozen=True)
 class TraitText:
-    """Front matter of `<trait>.md`: AWS's title and category, the datasets the trait needs, and what to do."""
+    """Front matter of `<trait>.md`: title and category in AWS's words, the datasets the trait needs, and what to do.
+
+    `is_ours`: a trait beyond those that AWS's exposure findings know; pages show it after theirs.
+    """
 
     trait: str
     title: str
@@ -88,6 +91,7 @@ class TraitText:
     recommendation: str
     fix: str
     remediation: str
+    is_ours: bool = False
 
 
 def connect(
@@ -203,7 +207,7 @@ def trait_texts(sql: Path) -> list[TraitText]:
         texts.append(
             TraitText(
                 path.stem, front["title"], front["category"], tuple(front["datasets"]), front["url"],
-                front["recommendation"].strip(), front["fix"].strip(), parts[2].strip(),
+                front["recommendation"].strip(), front["fix"].strip(), parts[2].strip(), bool(front.get("is_ours")),
             )
         )  # fmt: skip
     return texts
@@ -338,13 +342,16 @@ def _types(connection: duckdb.DuckDBPyConnection, declared: Table) -> dict[str, 
 def _create_catalogue(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]) -> None:
     connection.execute(
         """create or replace table traits.catalogue (trait varchar, title varchar, category varchar, datasets varchar[],
-        url varchar, recommendation varchar, fix varchar)"""
+        url varchar, recommendation varchar, fix varchar, is_ours boolean)"""
     )
     for text in texts:
         connection.execute(
-            "insert into traits.catalogue values (?, ?, ?, ?, ?, ?, ?)",
-            [text.trait, text.title, text.category, list(text.datasets), text.url, text.recommendation, text.fix],
-        )
+            "insert into traits.catalogue values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                text.trait, text.title, text.category, list(text.datasets), text.url, text.recommendation, text.fix,
+                text.is_ours,
+            ],
+        )  # fmt: skip
 
 
 def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]) -> None:

@@ -6,6 +6,10 @@ with evidence as (
     join resources.task_definition_in_force as definition on definition.task_definition_arn = credential.task_definition_arn
     where credential.is_provider_pattern
     group by all
+    union all
+    select distinct resource_id, 'dangerous_linux_capability', 'host_escape'
+    from resources.dangerous_capability
+    where is_host_escape
 ),
 unscanned as (
     -- An image of the trait image_not_scanned: the container the internet reaches is looked up per scenario.

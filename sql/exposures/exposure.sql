@@ -5,10 +5,12 @@ with hit as (
     select
         resource_id,
         coalesce(list_sort(list(trait) filter (where state = 'hit')), []) as traits,
+        coalesce(list_sort(list(trait) filter (where state = 'hit' and catalogue.is_ours)), []) as own_traits,
         coalesce(list_sort(list(trait) filter (where state = 'unknown')), []) as unknown_traits,
         bool_or(is_carried) as is_carried,
         min(observed_date) as observed_date
     from traits.all
+    join traits.catalogue as catalogue using (trait)
     group by resource_id
 ),
 revision as (
@@ -61,7 +63,7 @@ told as (
 complete as (
     select
         told.*,
-        hit.traits, hit.unknown_traits,
+        hit.traits, hit.own_traits, hit.unknown_traits,
         service.is_dormant, service.is_carried or hit.is_carried or told.is_held as is_carried,
         least(service.observed_date, hit.observed_date, case when told.is_held then told.before.observed_date end) as observed_date,
         service.cluster_name, service.service_name, service.launch_type, service.account_name, service.ou_path, service.owner, service.tags,
@@ -98,7 +100,7 @@ select
     complete.told_is_exposed as is_exposed,
     len(complete.reasons) > 0 as is_minimum,
     nullif(array_to_string(complete.reasons, '; '), '') as minimum_reason,
-    complete.traits, complete.unknown_traits,
+    complete.traits, complete.own_traits, complete.unknown_traits,
     complete.vulnerability_count, complete.high_priority_vulnerability_count,
     complete.is_dormant, complete.is_carried,
     coalesce(complete.observed_date, complete.snapshot_date) as observed_date,

@@ -3,22 +3,22 @@
 with escape as (
     select distinct resource_id, 'privileged container on a host of ours' as reason, ['task_definition_privileged'] as needs_traits
     from resources.container_in_force
-    where is_privileged and launch_type is distinct from 'FARGATE'
+    where is_privileged and is_fargate is not true and is_windows is not true
     union
+    -- Unmounting the socket takes it away, and so does unmounting every host path.
     select resource_id, case place when 'runtime_socket' then 'container runtime socket' else 'writable host path ' || host_path end,
-        ['root_filesystem_access']
+        case place when 'runtime_socket' then ['container_runtime_socket_mounted', 'root_filesystem_access'] else ['root_filesystem_access'] end
     from resources.host_mount
-    where is_escape_place and launch_type is distinct from 'FARGATE'
+    where is_escape_place
     union
-    select resource_id, 'Linux capability ' || capability, []
-    from (select resource_id, launch_type, unnest(capabilities_added) as capability from resources.container_in_force)
-    where capability in ('SYS_ADMIN', 'SYS_MODULE', 'ALL') and launch_type is distinct from 'FARGATE'
+    select resource_id, 'Linux capability ' || capability, ['dangerous_linux_capability']
+    from resources.dangerous_capability
+    where is_host_escape
     union
-    select container.resource_id, 'host process namespace with SYS_PTRACE', ['host_process_namespace']
-    from resources.container_in_force as container
+    select capability.resource_id, 'host process namespace with SYS_PTRACE', ['dangerous_linux_capability', 'host_process_namespace']
+    from resources.dangerous_capability as capability
     join resources.task_definition_in_force as definition using (resource_id, task_definition_arn)
-    where definition.pid_mode = 'host' and list_contains(container.capabilities_added, 'SYS_PTRACE')
-        and container.launch_type is distinct from 'FARGATE'
+    where definition.pid_mode = 'host' and capability.capability = 'SYS_PTRACE'
 )
 select resource_id, 'High' as impact, 'host escape: ' || reason as reason, needs_traits from escape
 union all

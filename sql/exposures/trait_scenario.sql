@@ -5,8 +5,16 @@ from traits.all
 group by all
 union all
 select
-    resource_id, account_id, region, trait,
-    -- Without its role the service has no administrative role either.
-    case when trait = 'iam_role_assumable' then [trait, 'administrative_access_policy'] else [trait] end
-from traits.all
-where state = 'hit'
+    hit.resource_id, hit.account_id, hit.region, hit.trait,
+    case
+        -- Without its role the service has no administrative role either.
+        when hit.trait = 'iam_role_assumable' then [hit.trait, 'administrative_access_policy']
+        -- A runtime's socket is mounted as a host path; where nothing else is, the two go together.
+        when hit.trait = 'root_filesystem_access' then [hit.trait, 'container_runtime_socket_mounted']
+        when hit.trait = 'container_runtime_socket_mounted' and other_mount.resource_id is null then [hit.trait, 'root_filesystem_access']
+        else [hit.trait]
+    end
+from traits.all as hit
+left join (select distinct resource_id from resources.host_mount where place <> 'runtime_socket') as other_mount
+    on other_mount.resource_id = hit.resource_id
+where hit.state = 'hit'

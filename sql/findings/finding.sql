@@ -5,6 +5,7 @@ with trait_detail as (
         hit.resource_id,
         list({
             'trait': hit.trait, 'state': hit.state, 'category': hit.category, 'title': catalogue.title, 'evidence': hit.evidence,
+            'is_ours': coalesce(catalogue.is_ours, false),
             'recommendation': catalogue.recommendation, 'url': catalogue.url, 'is_carried': hit.is_carried
         } order by hit.state, hit.trait) as trait_details
     from traits.all as hit

@@ -1,4 +1,5 @@
--- One row per service × revision in force × container × mounted host path. A host path no container mounts is no row.
+-- One row per service × revision in force × container × mounted host path. A host path no container mounts is no row, and on
+-- Fargate there is none.
 -- place says what the path gives away; is_escape_place marks those from which writing takes over the host. A runtime
 -- socket is one even read-only: a read-only mount does not stop writing to a socket.
 with mount as (
@@ -11,6 +12,7 @@ with mount as (
         container.container_name,
         unnest(container.mount_points, recursive := true)
     from resources.container_in_force as container
+    where container.is_fargate is not true
 ),
 path as (
     select

@@ -141,9 +141,11 @@ def test_a_dropped_connection_is_asked_again(play: Play) -> None:
 
 def test_tasks_of_services_and_the_count_of_the_others(play: Play) -> None:
     context = run(play(recorded("ecs")), ecs.SERVICES, ecs.TASKS)
-    columns = ("task_arn", "resource_id", "launch_type", "network_interface_ids", "subnet_ids")
+    columns = (
+        "task_arn", "resource_id", "launch_type", "network_interface_ids", "subnet_ids", "is_execute_command_enabled",
+    )  # fmt: skip
     assert tuples(context.rows["task"], *columns) == {
-        (f"{ECS}:task/one/1", service_id("green"), "FARGATE", ("eni-1",), ("subnet-a",))
+        (f"{ECS}:task/one/1", service_id("green"), "FARGATE", ("eni-1",), ("subnet-a",), True)
     }
     assert tuples(context.rows["task_container"], "container_name", "image_digest", "network_bindings") == {
         ("web", "sha256:" + "a" * 64, ()),

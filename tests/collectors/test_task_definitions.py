@@ -97,6 +97,23 @@ def test_only_a_source_path_or_a_bind_exposes_the_host(volume: dict[str, Any], k
     assert (row["kind"], row["host_path"]) == (kind, path)
 
 
+@pytest.mark.parametrize(
+    ("said", "family"),
+    [
+        ({"runtimePlatform": {"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}}, "WINDOWS_SERVER_2022_CORE"),
+        ({"runtimePlatform": {"operatingSystemFamily": "linux", "cpuArchitecture": "ARM64"}}, "LINUX"),
+        ({"placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.os-type == windows"}]}, "WINDOWS"),
+        ({"placementConstraints": [{"type": "memberOf", "expression": "attribute:ecs.os-type == linux"}]}, None),
+        ({"placementConstraints": [{"expression": None}, 7, None]}, None),
+        ({"runtimePlatform": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_operating_system_is_the_platforms_or_the_placements(said: dict[str, Any], family: str | None) -> None:
+    (row,) = flat({"family": "f", **said})["task_definition"]
+    assert row["operating_system_family"] == family
+
+
 def test_nothing_that_stands_in_clear_is_kept() -> None:
     rows = flat(
         {

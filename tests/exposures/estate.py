@@ -122,6 +122,8 @@ def service(
                 "image": f"{REPOSITORY}:1",
                 "port_mappings": [{"container_port": port, "host_port": port, "protocol": "tcp"}],
                 "mount_points": mounts,
+                "user": "1000",
+                "is_root_filesystem_read_only": True,
                 **(container or {}),
             }
         ],

@@ -90,8 +90,8 @@ class Shape:
     balancer's scheme, `role`
     scoped, data, service_admin, admin, missing or None, `credential` generic or provider, `mounts` host paths
     with whether they are
-    read-only, `scan` Inspector's status of its images (None: never scanned, `public`: not in ECR), `sidecar` a
-    second image's CVEs.
+    read-only, `user` and `has_writable_root` of every container, `scan` Inspector's status of its images
+    (None: never scanned, `public`: not in ECR), `sidecar` a second image's CVEs.
     """
 
     public: bool = False
@@ -110,6 +110,11 @@ class Shape:
     capabilities: tuple[str, ...] = ()
     mounts: tuple[tuple[str, bool], ...] = ()
     pid_mode: str | None = None
+    ipc_mode: str | None = None
+    user: str | None = "1000"
+    has_writable_root: bool = False
+    has_execute_command: bool = False
+    operating_system: str | None = None
     is_dormant: bool = False
 
     @property
@@ -178,6 +183,7 @@ class Night:
                 "desired_count": 0 if shape.is_dormant else 1, "running_count": 0 if shape.is_dormant else 1,
                 "assign_public_ip": shape.has_address if is_own else None, "subnet_ids": [subnet] if is_own else [],
                 "security_group_ids": [f"sg-{name}"] if is_own else [], "load_balancers": [attached] if shape.balancer else [],  # noqa: E501
+                "is_execute_command_enabled": shape.has_execute_command,
             },
         )  # fmt: skip
         self._definition(name, shape, account_id, definition)
@@ -197,6 +203,7 @@ class Night:
             {
                 "task_definition_arn": definition, "family": name, "revision": 1, "extractor_version": "1",
                 "network_mode": shape.network_mode, "pid_mode": shape.pid_mode, "task_role_arn": role if shape.role else None,  # noqa: E501
+                "ipc_mode": shape.ipc_mode, "operating_system_family": shape.operating_system,
             },
         )  # fmt: skip
         for index, (path, _) in enumerate(shape.mounts):
@@ -213,7 +220,8 @@ class Night:
                 "container",
                 {
                     "task_definition_arn": definition, "container_name": container, "is_privileged": shape.is_privileged,  # noqa: E501
-                    "image": self._image(name, container, account_id, shape), "is_root_filesystem_read_only": True,
+                    "image": self._image(name, container, account_id, shape),
+                    "is_root_filesystem_read_only": not shape.has_writable_root, "user": shape.user,
                     "capabilities_added": list(shape.capabilities), "mount_points": mounted,
                     "port_mappings": mappings if container == "web" else [],
                 },

@@ -24,6 +24,14 @@ MODERATE_WHEN_EXPOSED = {
     "public_ip",
     "host_network_mode",
     "administrative_access_policy",
+    "container_runtime_socket_mounted",
+}
+LOW_AT_MOST = {
+    "dangerous_linux_capability",
+    "host_ipc_namespace",
+    "writable_root_filesystem",
+    "container_runs_as_root",
+    "execute_command_enabled",
 }
 LOW, MODERATE, HIGH, VERY_HIGH = 1, 2, 3, 4
 
@@ -100,7 +108,10 @@ class Stored:
                 not path["container_names"] or unscanned & set(path["container_names"]) for path in self.paths[service]
             )
             return min(matrix(MODERATE if exposed and reached else LOW, impact), 1)
-        if trait not in MODERATE_WHEN_EXPOSED:
+        is_escape = trait == "dangerous_linux_capability" and any(item["is_host_escape"] for item in evidence)
+        if trait in LOW_AT_MOST and not is_escape:
+            return min(matrix(LOW, impact), 1)
+        if trait not in MODERATE_WHEN_EXPOSED and not is_escape:
             return 0
         likelihood = MODERATE if exposed else LOW
         if trait == "cleartext_credentials" and any(item["is_provider_pattern"] for item in evidence):

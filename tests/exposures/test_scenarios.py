@@ -33,6 +33,12 @@ def results() -> Results:
     night.service(
         "escape", launch_type="EC2", network_mode="bridge", is_privileged=True, mounts=(("/var/run/docker.sock", True),)
     )
+    on_ec2 = {"launch_type": "EC2", "network_mode": "bridge"}
+    night.service("socket", **on_ec2, mounts=(("/var/run/docker.sock", True),))
+    night.service("socket-and-data", **on_ec2, mounts=(("/var/run/docker.sock", True), ("/srv", False)))
+    night.service("capabilities", **on_ec2, capabilities=("SYS_ADMIN", "SYS_MODULE"))
+    night.service("tracer", **on_ec2, pid_mode="host", capabilities=("SYS_PTRACE",))
+    night.service("two-escapes", **on_ec2, is_privileged=True, capabilities=("SYS_ADMIN",))
     night.service("on-a-public-host", launch_type="EC2", network_mode="host", public=True, cves=(cve(epss=0.5),))
     night.service("harmless", balancer="internet-facing", role="scoped")
     return assess(night)
@@ -123,3 +129,24 @@ def test_fixes_are_ranked_by_what_they_leave(results: Results) -> None:
     best = min(results.rows("fix", "both-ways"), key=lambda row: row["rank"])
     assert best["removed_kind"] in ("trait", "package", "image")
     assert (best["severity_before"], best["severity_after"]) == ("HIGH", "LOW")
+
+
+def test_a_runtime_socket_is_gone_when_it_or_every_host_path_is_unmounted(results: Results) -> None:
+    assert results.exposures()["socket"]["severity"] == "MEDIUM"
+    left = after(results, "socket")
+    assert left["container_runtime_socket_mounted"] == left["root_filesystem_access"] == "INFORMATIONAL"
+    # Another host path stays a driver when the socket goes: Low × Low all the same.
+    left = after(results, "socket-and-data")
+    assert left["container_runtime_socket_mounted"] == left["root_filesystem_access"] == "INFORMATIONAL"
+
+
+def test_capabilities_go_together_and_tracing_needs_the_hosts_processes(results: Results) -> None:
+    assert results.exposures()["capabilities"]["severity"] == "MEDIUM"
+    assert after(results, "capabilities")["dangerous_linux_capability"] == "INFORMATIONAL"
+    left = after(results, "tracer")
+    assert left["dangerous_linux_capability"] == left["host_process_namespace"] == "INFORMATIONAL"
+
+
+def test_one_escape_of_two_leaves_the_other(results: Results) -> None:
+    left = after(results, "two-escapes")
+    assert left["task_definition_privileged"] == left["dangerous_linux_capability"] == "MEDIUM"

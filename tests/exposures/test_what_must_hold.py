@@ -50,6 +50,11 @@ SHAPES = st.builds(
     is_privileged=st.booleans(),
     mounts=st.sampled_from([(), (), (("/var/run/docker.sock", True),), (("/srv", False),)]),
     pid_mode=st.sampled_from([None, "host"]),
+    ipc_mode=st.sampled_from([None, None, "host"]),
+    capabilities=st.sampled_from([(), (), ("NET_ADMIN",), ("SYS_PTRACE",), ("SYS_ADMIN", "CHOWN")]),
+    user=st.sampled_from(["1000", None]),
+    has_writable_root=st.booleans(),
+    has_execute_command=st.booleans(),
     is_dormant=st.sampled_from([False, False, False, True]),
 )
 MANY = st.lists(SHAPES, min_size=30, max_size=40)
@@ -90,6 +95,8 @@ WORSE: dict[str, Worse] = {
     "a privileged container": with_(is_privileged=True),
     "a host path": lambda shape: dataclasses.replace(shape, mounts=(*shape.mounts, ("/", False))),
     "a host process namespace": with_(pid_mode="host"),
+    "a capability": lambda shape: dataclasses.replace(shape, capabilities=(*shape.capabilities, "SYS_MODULE")),
+    "a weak container": with_(user="root", has_writable_root=True, has_execute_command=True, ipc_mode="host"),
     "a credential": lambda shape: dataclasses.replace(shape, credential="provider"),
     "KEV membership": each_cve(kev=True),
     "a public exploit": each_cve(exploit=True),

@@ -15,7 +15,14 @@ REGION = "eu-west-1"
 DAY = date(2026, 11, 1)
 
 
-def trait(name: str, category: str = "Misconfiguration", evidence: Any = None, state: str = "hit") -> dict[str, Any]:
+def trait(
+    name: str,
+    category: str = "Misconfiguration",
+    evidence: Any = None,
+    state: str = "hit",
+    *,
+    is_ours: bool = False,
+) -> dict[str, Any]:
     return {
         "trait": name,
         "state": state,
@@ -25,6 +32,7 @@ def trait(name: str, category: str = "Misconfiguration", evidence: Any = None, s
         "recommendation": f"Register a revision without {name.replace('_', ' ')} and update the service.",
         "url": "https://docs.aws.amazon.com/securityhub/latest/userguide/exposure-ecs-service.html",
         "is_carried": False,
+        "is_ours": is_ours,
     }
 
 

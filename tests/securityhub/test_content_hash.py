@@ -90,6 +90,13 @@ def test_what_drifts_is_recognised_by_its_value_whatever_it_is_called() -> None:
     assert durable([said]) == [{"range": "0.0.0.0/0", "path": "/etc"}]
 
 
+def test_who_else_holds_a_secret_and_another_fingerprint_key_are_no_change() -> None:
+    held = {"container": "web", "variable": "DB_PASSWORD", "fingerprint": "3fa2c9d1", "sharing_service_count": 2}
+    before = _with_evidence([held])
+    assert _with_evidence([held | {"fingerprint": "77aa01bc", "sharing_service_count": 5}]) == before
+    assert _with_evidence([held | {"variable": "API_KEY"}]) != before
+
+
 @given(st.permutations([{"a": 1}, {"a": 2}, {"b": ["x", "y"]}]))
 def test_the_order_of_evidence_is_no_change(evidence: list[dict[str, Any]]) -> None:
     assert _with_evidence(evidence) == _with_evidence([{"a": 1}, {"a": 2}, {"b": ["y", "x"]}])

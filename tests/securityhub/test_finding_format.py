@@ -54,6 +54,18 @@ def test_a_configuration_that_drives_is_called_by_its_title_and_arns_are_short_i
     assert finding["ProductFields"]["evidence/public_ip"] == "; ".join([f"task definition {arn}"] * 3)
 
 
+def test_traits_beyond_awss_are_told_after_them() -> None:
+    details = [
+        trait("container_runs_as_root", evidence=[{"containers": ["web"]}], is_ours=True),
+        trait("public_ip", evidence=[{"on": "settings"}]),
+        trait("writable_root_filesystem", evidence=[{"containers": ["web"]}], is_ours=True),
+        trait("vulnerability", "Vulnerability"),
+    ]
+    text = to_asff(row(driver="public_ip", trait_details=details), "aws")["Description"]
+    places = [text.index(word) for word in ("Public ip (", "Vulnerability.", "Container runs as root", "Writable root")]
+    assert places == sorted(places)
+
+
 def test_a_fix_that_only_lowers_the_score_says_so() -> None:
     made = row(fix=row()["fix"] | {"severity_after": "HIGH", "score_after": 71.4})
     text = to_asff(made, "aws")["Remediation"]["Recommendation"]["Text"]

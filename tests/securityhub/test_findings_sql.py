@@ -53,7 +53,7 @@ class Assessed:
             self.connection.execute(f"create view exposures.{name} as {select}")
         self.connection.execute(
             """create table traits.catalogue (trait varchar, title varchar, category varchar, datasets varchar[],
-            url varchar, recommendation varchar, fix varchar)"""
+            url varchar, recommendation varchar, fix varchar, is_ours boolean)"""
         )
         self.connection.execute(
             """create table traits."all" (resource_id varchar, account_id varchar, region varchar, trait varchar,
@@ -148,7 +148,7 @@ def test_traits_come_with_their_titles_and_unknown_ones_apart(assessed: Assessed
     assessed.exposure(driver="open_security_group", traits=["open_security_group"], unknown_traits=["public_ip"])
     assessed.connection.execute(
         """insert into traits.catalogue values ('open_security_group', 'Open to anyone', 'Misconfiguration',
-        ['service'], 'https://docs.aws.amazon.com/x', 'Close the group.', 'Close it')"""
+        ['service'], 'https://docs.aws.amazon.com/x', 'Close the group.', 'Close it', false)"""
     )
     evidence = json.dumps([{"group_id": "sg-1", "cidr": "0.0.0.0/0"}])
     assessed.connection.execute(

@@ -65,7 +65,8 @@ class Estate:
                 network_mode=network_mode,
                 task_role_arn=role,
             )
-            self.add("container", account, task_definition_arn=definition, container_name="web")
+            hardened = {"user": "1000", "is_root_filesystem_read_only": True}
+            self.add("container", account, task_definition_arn=definition, container_name="web", **hardened)
         if network_mode == "bridge":
             self.add("container_instance", account, container_instance_arn=f"ci-{name}", ec2_instance_id=instance)
             self.add("instance", account, instance_id=instance, security_group_ids=[])

@@ -16,6 +16,9 @@ from ecs_exposure.aws import AwsAccess
 from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.settings import Settings
 
+TEXT_LIMIT = 2048
+"""Characters of a name, path or ARN that are kept: more than AWS accepts of any."""
+
 Row = dict[str, Any]
 Rows = Iterator[tuple[str, Row]]
 Known = Mapping[str, Mapping[str, list[Row]]]
@@ -129,12 +132,26 @@ def batches(items: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
+def valid(text: str) -> str:
+    """The text with what is no Unicode (a lone surrogate that JSON may carry) replaced: no file takes it."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def text_of(value: object) -> str | None:
+    """A member as text that may be kept: stripped, valid, bounded. NULL for nothing, and for what is no scalar (the
+    text of a structure could hold anything).
+    """
+    if not isinstance(value, str | int | float):
+        return None
+    return valid(str(value)).strip()[:TEXT_LIMIT] or None
+
+
 def tags_json(tags: Iterable[Mapping[str, str]] | None) -> str | None:
     """AWS tags (either spelling of key and value) as a JSON object with sorted keys; NULL when not told."""
     if tags is None:
         return None
     pairs = {str(tag.get("key", tag.get("Key"))): str(tag.get("value", tag.get("Value", ""))) for tag in tags}
-    return json.dumps(pairs, sort_keys=True, ensure_ascii=False)
+    return valid(json.dumps(pairs, sort_keys=True, ensure_ascii=False))
 
 
 def moment(value: object) -> datetime | None:
@@ -149,12 +166,14 @@ def moment(value: object) -> datetime | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, int | float):
-        seconds = value / 1000 if abs(value) > 1e11 else value
         try:
+            seconds = value / 1000 if abs(value) > 1e11 else value
             return datetime.fromtimestamp(seconds, UTC)
         except (OverflowError, OSError, ValueError):
             return None
-    text = str(value).strip()
+    if not isinstance(value, str):
+        return None
+    text = value.strip()
     try:
         return moment(datetime.fromisoformat(text))
     except ValueError:
@@ -172,12 +191,12 @@ def moment(value: object) -> datetime | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number, also when an export wrote it as a string; else NULL."""
+    """A whole number of 64 bits, also when an export wrote it as a string; else NULL."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return value
-    if isinstance(value, float) and value.is_integer():
+        return value if abs(value) < 2**63 else None
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
         return int(value)
     if isinstance(value, str) and value.strip().removeprefix("-").isdecimal() and len(value) < 19:
         return int(value)

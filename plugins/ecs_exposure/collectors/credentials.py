@@ -3,14 +3,12 @@ a fingerprint.
 
 A name alone proves nothing (`PASSWORD_MIN_LENGTH`, `TOKEN_URL`) and a value alone rarely does, so both are judged
 together: vendor-issued formats by their own structure, everything else by what the name says and whether the value
-could be used. Every pattern has bounded repetitions and values are judged on their first 16 KiB, so the work is
-linear in the input.
+could be used. Every pattern has bounded repetitions and a text is judged on its first 64 KiB (all that a task
+definition may have), so the work is linear in the input.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -19,9 +17,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ecs_exposure.collectors import credential_providers as providers
+from ecs_exposure.collectors import credential_values as values
 from ecs_exposure.collectors import credential_words as words
+from ecs_exposure.collectors.base import text_of
 
-JUDGED_BYTES = 16 * 1024
+_SCALARS = (str, int, float)
+JUDGED_CHARACTERS = 64 * 1024  # a task definition is at most 64 KiB (Amazon ECS service quotas)
 JSON_DEPTH = 6
 REDACTED = "(redacted)"
 NAME_LIMIT = 255
@@ -38,59 +40,40 @@ class Detection:
     secret: str
 
 
-# Vendor-issued formats with a checkable prefix or structure; sources are the vendors' documentation on token formats.
-_PROVIDERS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (name, re.compile(rf"(?<![A-Za-z0-9_]){pattern}(?![A-Za-z0-9])"))
-    for name, pattern in (
-        ("aws_access_key_id", r"(?:AKIA|ASIA)[A-Z2-7]{16}"),
-        ("github_token", r"gh[pousr]_[A-Za-z0-9]{36,255}"),
-        ("github_fine_grained_token", r"github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}"),
-        ("gitlab_token", r"gl(?:pat|dt|rt|ptt|agent|oas|cbt)-[A-Za-z0-9_\-]{20,64}"),
-        ("slack_token", r"xox[abeoprs]-[A-Za-z0-9\-]{10,250}"),
-        ("slack_app_token", r"xapp-\d-[A-Z0-9]{6,20}-\d{6,20}-[a-f0-9]{40,128}"),
-        ("slack_webhook", r"https://hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_]{20,120}"),
-        ("discord_webhook", r"https://discord(?:app)?\.com/api/webhooks/\d{17,20}/[A-Za-z0-9_\-]{60,90}"),
-        ("stripe_key", r"(?:sk|rk)_(?:live|test)_[A-Za-z0-9]{16,255}"),
-        ("stripe_webhook_secret", r"whsec_[A-Za-z0-9+/=]{24,100}"),
-        ("google_api_key", r"AIza[A-Za-z0-9_\-]{35}"),
-        ("google_oauth_secret", r"GOCSPX-[A-Za-z0-9_\-]{28}"),
-        ("sendgrid_key", r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}"),
-        ("twilio_key", r"SK[0-9a-f]{32}"),
-        ("mailgun_key", r"key-[0-9a-f]{32}"),
-        ("npm_token", r"npm_[A-Za-z0-9]{36}"),
-        ("pypi_token", r"pypi-[A-Za-z0-9_\-]{50,250}"),
-        ("openai_key", r"sk-(?:proj|svcacct|admin|live)-[A-Za-z0-9_\-]{20,200}"),
-        ("anthropic_key", r"sk-ant-[A-Za-z0-9_\-]{20,200}"),
-        ("huggingface_token", r"hf_[A-Za-z]{34}"),
-        ("shopify_token", r"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}"),
-        ("square_token", r"(?:EAAA|sq0(?:atp|csp)-)[A-Za-z0-9_\-]{22,60}"),
-        ("digitalocean_token", r"do[opr]_v1_[a-f0-9]{64}"),
-        ("vault_token", r"hv[sbr]\.[A-Za-z0-9_\-]{24,200}"),
-        ("newrelic_key", r"NR(?:AK|II)-[A-Za-z0-9\-]{27,32}"),
-        ("grafana_token", r"glsa_[A-Za-z0-9]{32}_[a-f0-9]{8}"),
-        ("docker_hub_token", r"dckr_(?:pat|oat)_[A-Za-z0-9_\-]{27,40}"),
-        ("linear_key", r"lin_api_[A-Za-z0-9]{40}"),
-        ("databricks_token", r"dapi[a-f0-9]{32}"),
-        ("azure_storage_key", r"AccountKey=[A-Za-z0-9+/]{86}=="),
-        ("telegram_bot_token", r"\d{8,10}:AA[A-Za-z0-9_\-]{33}"),
-    )
+# An inline password, with the user before it: postgres://app:…@, app:…@tcp(…), jdbc:oracle:thin:scott/…@
+_URL_PASSWORDS = (
+    re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://([^\s/?#@:'\"]{0,128}):([^\s/?#'\"]{1,256})@[^\s@/'\"]{1,255}"),
+    re.compile(r"(?<![^\s'\"=,;])([A-Za-z0-9_.\-]{1,64}):([^\s/'\"]{1,128})@(?:tcp|unix|udp)\("),
+    re.compile(r"jdbc:oracle:[a-z0-9]{1,8}:([A-Za-z0-9_$#]{1,64})/([^\s/@'\"]{1,128})@"),
 )
-_BROWSER_KEYS = {"google_api_key"}  # also issued for web pages, where a name with `public` says so
-_PEM = re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----([^-]{1,16000})")
-_PEM_BASE64 = "LS0tLS1CRUdJTi"
-_AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}")
-_URL_PASSWORD = re.compile(
-    r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://[^\s/?#@:'\"]{0,128}:([^\s/?#'\"]{1,256})@[^\s@/'\"]{1,255}"
-)
+_TEMPLATE_USERS = frozenset(("user", "username", "login", "usr", "dbuser", "db_user", "myuser", "name"))
 _ASSIGNMENT = re.compile(
     r"(?<![A-Za-z0-9_.\-])-{0,2}([A-Za-z][A-Za-z0-9_.\-]{1,63}|[A-Za-z]{2,20} [A-Za-z]{2,20})"
-    r"\s?=\s?([^;,&\s\"']{1,512})"
+    r"\s?=\s?(?:\"([^\"]{1,512})\"|'([^']{1,512})'|([^;,&\s\"']{1,512}))"
 )
-_OPTION = re.compile(r"--?([A-Za-z][A-Za-z0-9_.\-]{1,63})[ =]([^\s\"';]{1,512}|\"[^\"]{1,512}\"|'[^']{1,512}')")
-_BEARER = re.compile(
-    r"(?i)\b(?:authorization|x-api-key|x-auth-token)\s?[:=]\s?(?:bearer |basic |token )?([^\s\"',;]{8,512})"
+_LINE = re.compile(
+    r"^[ \t]{0,32}[\"']?([A-Za-z][A-Za-z0-9_.\-]{1,63})[\"']?[ \t]{0,4}[:=]"
+    r"[ \t]{0,4}[\"']?([^\s\"',;]{1,512})[\"']?,?[ \t]{0,4}$",
+    re.MULTILINE,
 )
+_OPTION = re.compile(
+    r"(?<![^\s\"'])--?([A-Za-z][A-Za-z0-9_.\-]{1,63})[ =](?!-)([^\s\"';]{1,512}|\"[^\"]{1,512}\"|'[^']{1,512}')"
+)
+_HEADER = re.compile(
+    r"(?i)(?<![a-z0-9\-])(?:(?:proxy-)?authorization|api-key|x-[a-z0-9\-]{0,30}?(?:key|token|secret|team))[\"']?\s?[:=]\s?[\"']?"
+    r"(?:bearer |basic |token )?([^\s\"',;]{8,512})"
+)
+# Programs whose short options take a password: mysql -psecret, redis-cli -a secret, curl -u user:secret …
+_SHORT_OPTION = re.compile(
+    r"\b(?:(?:mysql|mysqladmin|mysqldump|mariadb|mariadb-admin|mariadb-dump)\b[^|;&\n]{0,200}?\s-p"
+    r"(?P<mysql>[^\s\"';|&]{1,128}|\"[^\"]{1,128}\"|'[^']{1,128}')"
+    r"|(?:redis-cli|valkey-cli)\b[^|;&\n]{0,200}?\s-a\s(?P<redis>[^\s\"';|&]{1,128})"
+    r"|(?:mongo|mongosh|sshpass|docker login|helm registry login)\b[^|;&\n]{0,200}?\s-p\s?(?P<plain>[^\s\"';|&]{1,128})"
+    r"|(?:curl|wget|http|https)\b[^|;&\n]{0,200}?\s-u\s?[\"']?[A-Za-z0-9_.@\-]{1,64}:(?P<basic>[^\s\"';|&]{1,128}))"
+)
+_SIGNATURE = re.compile(r"[?&](?:sig|X-Amz-Signature|signature)=([A-Za-z0-9%+/=_\-]{24,256})")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_\-]{8,2000}\.eyJ[A-Za-z0-9_\-]{8,4000}\.[A-Za-z0-9_\-]{16,1000}")
+_BARE_KEYS = frozenset(("key", "value", "k", "v"))  # names of JSON members that say nothing without what holds them
 
 
 def detect(container: Mapping[str, Any], key: bytes) -> Iterator[dict[str, Any]]:
@@ -99,7 +82,7 @@ def detect(container: Mapping[str, Any], key: bytes) -> Iterator[dict[str, Any]]
     Yields columns of dataset credential without task definition: container_name, source, variable_name, detector,
     is_provider_pattern, fingerprint. `key` keys the fingerprints.
     """
-    name = str(container.get("name") or "")
+    name = text_of(container.get("name")) or ""
     for source, variable, value in _texts(container):
         for detection in _judge_text(source, variable, value):
             yield _row(name, source, variable, detection, key)
@@ -114,7 +97,7 @@ def detect_options(owner: str, source: str, options: Mapping[str, Any], key: byt
 
 def judge(name: str, value: str) -> Detection | None:
     """Whether a variable of this name and value holds a usable secret; None when not."""
-    value = value[:JUDGED_BYTES].strip()
+    value = value[:JUDGED_CHARACTERS].strip()
     if not value:
         return None
     return (
@@ -128,15 +111,23 @@ def judge(name: str, value: str) -> Detection | None:
 
 
 def _judge_text(source: str, variable: str, value: str) -> Iterator[Detection]:
-    if (hit := _provider("", variable)) or (hit := _private_key(variable)):
+    if hit := _in_name(variable):
         yield hit
     if source in ("command", "entry_point", "health_check"):
-        text = value[:JUDGED_BYTES]
+        text = value[:JUDGED_CHARACTERS]
         found = _private_key(text) or _provider("", text) or _in_url(text) or _in_arguments(text)
     else:
         found = judge(variable, value)
     if found:
         yield found
+
+
+def _in_name(variable: str) -> Detection | None:
+    """A secret that stands in the name: pasted alone, as a URL, or as a whole assignment."""
+    text = variable[:JUDGED_CHARACTERS]
+    return (
+        _private_key(text) or _provider("", text) or _in_url(text) or (_in_assignments(text) if "=" in text else None)
+    )
 
 
 def _row(container: str, source: str, variable: str, detection: Detection, key: bytes) -> dict[str, Any]:
@@ -155,7 +146,7 @@ def _row(container: str, source: str, variable: str, detection: Detection, key: 
 def _shown(variable: str) -> str:
     """The name as it may be kept: people have pasted secrets (and whole assignments) into the name's field."""
     is_plain = re.fullmatch(r"[A-Za-z0-9_.\- /:]{1,255}", variable) is not None
-    if not is_plain or _provider("", variable) or _in_url(variable) or words.looks_random(variable):
+    if not is_plain or _in_name(variable) or values.looks_random(variable):
         return REDACTED
     return variable[:NAME_LIMIT]
 
@@ -165,15 +156,16 @@ def _texts(container: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     skipped.
     """
     for variable in _list(container.get("environment")):
-        if isinstance(variable, Mapping) and variable.get("value") is not None:
-            yield "environment", str(variable.get("name") or ""), str(variable["value"])
+        if isinstance(variable, Mapping) and isinstance(variable.get("value"), _SCALARS):
+            name = variable.get("name")
+            yield "environment", str(name) if isinstance(name, _SCALARS) else "", str(variable["value"])
     for source, arguments in (
         ("command", container.get("command")),
         ("entry_point", container.get("entryPoint")),
         ("health_check", _map(container.get("healthCheck")).get("command")),
     ):
         # Joined: an option and its value are often two arguments. Told by source only, never by argument.
-        if text := " ".join(str(argument) for argument in _list(arguments) if argument is not None):
+        if text := " ".join(str(argument) for argument in _list(arguments) if isinstance(argument, _SCALARS)):
             yield source, source, text
     for label, value in _pairs(_map(container.get("dockerLabels"))):
         yield "docker_label", label, value
@@ -195,7 +187,7 @@ def _map(value: object) -> Mapping[str, Any]:
 
 def _pairs(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in options.items():
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
+        if isinstance(value, _SCALARS):
             yield str(name), str(value)
 
 
@@ -203,49 +195,35 @@ def _pairs(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _provider(name: str, value: str) -> Detection | None:
-    for detector, pattern in _PROVIDERS:
-        match = pattern.search(value)
-        if match is None or words.is_dummy(match[0]):
-            continue
-        if detector in _BROWSER_KEYS and words.is_public(name):
-            continue
-        return Detection(detector, True, match[0])
-    spoken = words.split(name)
-    if "aws" in spoken and "secret" in spoken and _AWS_SECRET.fullmatch(value) and not words.is_dummy(value):
-        return Detection("aws_secret_access_key", True, value)
-    return None
+    found = next(providers.vendor_secrets(name, value), None)
+    return Detection(found[0], True, found[1]) if found else None
 
 
 def _private_key(value: str) -> Detection | None:
-    if _PEM_BASE64 in value:
-        start = value.index(_PEM_BASE64)
-        encoded = re.match(r"[A-Za-z0-9+/]{0,16384}", value[start:])
-        text = encoded[0] if encoded else ""
-        try:
-            value = base64.b64decode(text[: len(text) - len(text) % 4]).decode("ascii", "replace")
-        except binascii.Error:
-            return None
-    match = _PEM.search(value)
-    if match is None:
-        return None
-    body = re.sub(r"\\n|[^A-Za-z0-9+/=]", "", match[1])
-    if len(body) < 48 or words.is_dummy(body):
-        return None
-    return Detection("private_key", True, body)
+    body = providers.private_key(value)
+    return Detection("private_key", True, body) if body else None
 
 
 def _in_url(value: str) -> Detection | None:
     """An inline password of a URL or DSN. A template, or an `example` password, is none."""
-    for match in _URL_PASSWORD.finditer(value):
-        password = match[1]
-        if not (words.is_reference(password) or words.is_placeholder("password", password)):
-            return Detection("url_password", False, password)
+    if "@" not in value:
+        return None
+    for pattern in _URL_PASSWORDS:
+        for user, password in pattern.findall(value):
+            is_template = user.lower() in _TEMPLATE_USERS and password.lower() in words.PASSWORD_WORDS
+            if not (is_template or values.is_reference(password) or _is_told("password", password)):
+                return Detection("url_password", False, password)
     return None
 
 
-def _in_json(name: str, value: str, depth: int = 0) -> Detection | None:
+def _is_told(name: str, password: str) -> bool:
+    """`password` itself is a placeholder only beside a placeholder of a user."""
+    return password.lower() not in words.PASSWORD_WORDS and values.is_placeholder(name, password)
+
+
+def _in_json(name: str, value: str) -> Detection | None:
     """A secret inside a JSON value, judged by its own key (a list's items by the name of what holds them)."""
-    if value[:1] not in ("{", "[") or depth:
+    if value[:1] not in ("{", "["):
         return None
     try:
         content = json.loads(value)
@@ -263,7 +241,8 @@ def _leaves(name: str, content: object, depth: int) -> Iterator[tuple[str, str]]
         return
     if isinstance(content, Mapping):
         for key, item in content.items():
-            yield from _leaves(str(key), item, depth + 1)
+            member = str(key)
+            yield from _leaves(f"{name} {member}" if member.lower() in _BARE_KEYS else member, item, depth + 1)
     elif isinstance(content, list):
         for item in content:
             yield from _leaves(name, item, depth + 1)
@@ -274,31 +253,50 @@ def _leaves(name: str, content: object, depth: int) -> Iterator[tuple[str, str]]
 def _named(name: str, value: str) -> Detection | None:
     """A name that means credential, with a value that could be one."""
     meaning = words.meaning(name)
-    if meaning is None or words.is_reference(value) or words.is_placeholder(name, value):
+    if meaning is None or values.is_published(value) or values.is_reference(value, name):
+        return None
+    if values.is_placeholder(name, value):
         return None
     if _JWT.fullmatch(value):
         return Detection("named_token", False, value)
-    if words.could_be(meaning, value):
+    if values.could_be(meaning, value):
         return Detection(f"named_{meaning.kind}", False, value)
     return None
 
 
 def _in_assignments(value: str) -> Detection | None:
-    """`Password=…;` of connection strings, `-Ddb.password=…` of options, `?api_key=…` of query strings."""
-    for match in _ASSIGNMENT.finditer(value):
-        if found := _assigned(match[1], match[2]):
-            return found
+    """`Password=…;` of connection strings, `-Ddb.password=…` of options, `?api_key=…` of query strings, lines of a
+    configuration file.
+    """
+    if "=" in value:
+        for match in _ASSIGNMENT.finditer(value):
+            if found := _assigned(match[1], match[2] or match[3] or match[4]):
+                return found
+        for match in _SIGNATURE.finditer(value):
+            if not values.is_dummy(match[1]):
+                return Detection("signed_url", False, match[1])
+    for match in _HEADER.finditer(value):
+        if values.looks_random(match[1]) and not (values.is_reference(match[1]) or values.is_dummy(match[1])):
+            return Detection("header", False, match[1])
+    if "\n" in value:
+        for match in _LINE.finditer(value):
+            if found := _assigned(match[1], match[2]):
+                return found
     return None
 
 
 def _in_arguments(text: str) -> Detection | None:
-    for pattern in (_ASSIGNMENT, _OPTION):
-        for match in pattern.finditer(text):
-            if found := _assigned(match[1], match[2].strip("\"'")):
-                return found
-    for match in _BEARER.finditer(text):
-        if not words.is_reference(match[1]) and words.looks_random(match[1]):
-            return Detection("authorization_header", False, match[1])
+    if found := _in_assignments(text):
+        return found
+    for match in _OPTION.finditer(text):
+        if found := _assigned(match[1], match[2].strip("\"'")):
+            return found
+    for match in _SHORT_OPTION.finditer(text):
+        password = next(filter(None, match.groups())).strip("\"'")
+        if not (values.is_reference(password, "password") or _is_told("password", password)):
+            return Detection("password_option", False, password)
+    for start in re.finditer(r"(?<!\S)[{\[]", text):
+        return _in_json("", text[start.start() :])
     return None
 
 

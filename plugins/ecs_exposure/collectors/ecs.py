@@ -21,6 +21,7 @@ from ecs_exposure.collectors.base import (
     listing,
     moment,
     tags_json,
+    text_of,
     whole,
 )
 from ecs_exposure.settings import Settings
@@ -272,6 +273,7 @@ def _task(context: Context, key: str, cluster_arn: str, task: Row) -> Row:
         container_instance_arn=task.get("containerInstanceArn") or None,
         network_interface_ids=_each(interfaces, "networkInterfaceId"),
         subnet_ids=_each(interfaces, "subnetId"),
+        is_execute_command_enabled=task.get("enableExecuteCommand"),
     )
 
 
@@ -292,13 +294,13 @@ def _task_container(context: Context, key: str, task_arn: str, container: Row) -
 
 def ports(mapping: Mapping[str, Any]) -> list[Row]:
     """A port mapping or network binding as PORT_MAPPINGS rows; a range becomes one row a port."""
-    protocol = mapping.get("protocol") or "tcp"
+    protocol = text_of(mapping.get("protocol")) or "tcp"
     if not mapping.get("containerPortRange"):
         return [
             {
                 "container_port": whole(mapping.get("containerPort")),
                 "host_port": whole(mapping.get("hostPort")),
-                "protocol": str(protocol),
+                "protocol": protocol,
             }
         ]
     inside = _range(mapping.get("containerPortRange"))
@@ -307,14 +309,14 @@ def ports(mapping: Mapping[str, Any]) -> list[Row]:
         {
             "container_port": port,
             "host_port": outside[index] if index < len(outside) else None,
-            "protocol": str(protocol),
+            "protocol": protocol,
         }
         for index, port in enumerate(inside)
     ]
 
 
 def _range(text: object) -> list[int]:
-    first, _, last = str(text or "").partition("-")
+    first, _, last = (text_of(text) or "").partition("-")
     low, high = whole(first), whole(last or first)
     if low is None or high is None:
         return []

@@ -14,14 +14,16 @@ from datetime import date
 from typing import Any
 
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors import credentials
-from ecs_exposure.collectors.base import Collector, Context, Row, Rows, moment, required, whole
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, moment, required, text_of, whole
 from ecs_exposure.collectors.ecs import ports
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.settings import Settings
 
-EXTRACTOR_VERSION = "1"
+EXTRACTOR_VERSION = "2"
 """Raise it whenever flatten or the credential detector would give other rows: every definition is then described
 again.
 """
@@ -29,6 +31,7 @@ again.
 DATASETS = ("task_definition", "container", "volume", "credential")
 KEYS = {name: SNAPSHOTS[name].key[1:] for name in DATASETS}  # without the task definition, which is the same for all
 _GONE = re.compile(r"unable to describe task definition", re.IGNORECASE)
+_ON_WINDOWS = re.compile(r"ecs\.os-type\s{0,9}==\s{0,9}windows", re.IGNORECASE)
 _ABSOLUTE = re.compile(r"/(?!/)|[A-Za-z]:[\\/]|\\\\\.\\pipe\\|//\./pipe/")
 
 
@@ -36,7 +39,9 @@ def collect_definitions(context: Context) -> Rows:
     """Rows of task_definition, container, volume and credential: every revision that a service, deployment, task set
     or running task names. Revisions known from an earlier day (`known_definitions`) are not described again.
 
-    One that ECS no longer describes is named in the message; its service keeps its row.
+    One that ECS no longer describes, or that cannot be read in two tries, is named in the message; its service keeps
+    its row and what the definition would have told is unknown. The others are read all the same: whoever owns a
+    workload must not blind the scan for everyone in the account.
     """
     ecs = context.client("ecs")
     named = {
@@ -45,7 +50,8 @@ def collect_definitions(context: Context) -> Rows:
         for row in context.rows.get(dataset, [])
         if row["task_definition_arn"]
     }
-    gone = []
+    gone: list[str] = []
+    unread: dict[str, str] = {}
     for arn in sorted(named):
         known = context.known_definitions.get(arn)
         if known is not None and _is_current(known, extractor_version(context.fingerprint_key)):
@@ -53,20 +59,25 @@ def collect_definitions(context: Context) -> Rows:
                 for row in known.get(dataset, []):
                     yield dataset, {**row, "observed_date": context.snapshot_date}
             continue
-        definition = _describe(ecs, arn)
-        if definition is None:
-            gone.append(arn.rpartition("/")[2])
-        else:
+        definition, why_not = _described(ecs, arn)
+        if definition is not None:
             yield from flatten(
-                definition,
+                definition | {"taskDefinitionArn": arn},
                 settings=context.settings,
                 account_id=context.target.account_id,
                 region=context.target.region,
                 snapshot_date=context.snapshot_date,
                 fingerprint_key=context.fingerprint_key,
             )
+        elif why_not:
+            unread[arn] = why_not
+        else:
+            gone.append(arn.rpartition("/")[2])
     if gone:
         context.note("task_definition", f"{len(gone)} named by a service but deleted in ECS: {', '.join(gone[:5])}")
+    if unread:
+        told = "; ".join(f"{arn.rpartition('/')[2]}: {why}" for arn, why in sorted(unread.items())[:3])
+        context.note("task_definition", f"{len(unread)} could not be read, their services' traits are unknown: {told}")
 
 
 def extractor_version(fingerprint_key: bytes) -> str:
@@ -82,6 +93,19 @@ def _is_current(known: Mapping[str, list[Row]], version: str) -> bool:
     return bool(definitions) and all(row.get("extractor_version") == version for row in definitions)
 
 
+def _described(ecs: Any, arn: str) -> tuple[Row | None, str | None]:
+    """The definition, asked for again when the answer could not be read; else why not, or neither when it is gone."""
+    why_not = None
+    for _ in range(2):
+        try:
+            return _describe(ecs, arn), None
+        except IncompleteAnswer as error:
+            why_not = str(error)
+        except ResponseParserError:  # its text quotes the answer, and with it what the definition holds in clear
+            why_not = "DescribeTaskDefinition answered no JSON"
+    return None, why_not
+
+
 def _describe(ecs: Any, arn: str) -> Row | None:
     try:
         answer = ecs.describe_task_definition(taskDefinition=arn)
@@ -89,9 +113,11 @@ def _describe(ecs: Any, arn: str) -> Row | None:
         if _GONE.search(str(error.response.get("Error", {}).get("Message", ""))):
             return None
         raise
-    definition: Row = required(answer, "taskDefinition", "DescribeTaskDefinition")
+    definition = required(answer, "taskDefinition", "DescribeTaskDefinition")
+    if not isinstance(definition, Mapping):
+        raise IncompleteAnswer("DescribeTaskDefinition answered a taskDefinition that is no structure")
     required(definition, "containerDefinitions", "DescribeTaskDefinition")
-    return definition
+    return dict(definition)
 
 
 def flatten(
@@ -119,13 +145,14 @@ def flatten(
             "family": family,
             "revision": revision,
             "extractor_version": extractor_version(fingerprint_key),
-            "status": _text(definition.get("status")),
-            "network_mode": _text(definition.get("networkMode")) or "bridge",
-            "pid_mode": _text(definition.get("pidMode")),
-            "ipc_mode": _text(definition.get("ipcMode")),
+            "status": text_of(definition.get("status")),
+            "network_mode": text_of(definition.get("networkMode")) or "bridge",
+            "pid_mode": text_of(definition.get("pidMode")),
+            "ipc_mode": text_of(definition.get("ipcMode")),
             "task_role_arn": _role_arn(settings, account_id, definition.get("taskRoleArn")),
             "execution_role_arn": _role_arn(settings, account_id, definition.get("executionRoleArn")),
             "requires_compatibilities": _strings(definition.get("requiresCompatibilities")),
+            "operating_system_family": _operating_system(definition),
             "registered_at": moment(definition.get("registeredAt")),
         },
     )
@@ -144,7 +171,7 @@ def _parts(definition: Mapping[str, Any], base: Row, key: bytes) -> Iterator[tup
         for found in credentials.detect(container, key):
             yield "credential", {**base, **found}
     for volume in _objects(definition.get("volumes")):
-        name = _text(volume.get("name")) or ""
+        name = text_of(volume.get("name")) or ""
         yield "volume", {**base, "volume_name": name, **_volume(volume)}
         docker = _object(volume.get("dockerVolumeConfiguration"))
         for member, source in (("driverOpts", "volume_option"), ("labels", "docker_label")):
@@ -155,19 +182,19 @@ def _parts(definition: Mapping[str, Any], base: Row, key: bytes) -> Iterator[tup
 def _container(container: Mapping[str, Any]) -> Row:
     capabilities = _object(_object(container.get("linuxParameters")).get("capabilities"))
     return {
-        "container_name": _text(container.get("name")) or "",
-        "image": _text(container.get("image")),
+        "container_name": text_of(container.get("name")) or "",
+        "image": text_of(container.get("image")),
         "is_essential": _flag(container.get("essential"), default=True),
         "is_privileged": _flag(container.get("privileged")),
-        "user": _text(container.get("user")),
+        "user": text_of(container.get("user")),
         "is_root_filesystem_read_only": _flag(container.get("readonlyRootFilesystem")),
         "capabilities_added": _capabilities(capabilities.get("add")),
         "capabilities_dropped": _capabilities(capabilities.get("drop")),
         "port_mappings": [port for item in _objects(container.get("portMappings")) for port in ports(item)],
         "mount_points": [
             {
-                "source_volume": _text(mount.get("sourceVolume")),
-                "container_path": _text(mount.get("containerPath")),
+                "source_volume": text_of(mount.get("sourceVolume")),
+                "container_path": text_of(mount.get("containerPath")),
                 "read_only": _flag(mount.get("readOnly")),
             }
             for mount in _objects(container.get("mountPoints"))
@@ -194,10 +221,10 @@ def _volume(volume: Mapping[str, Any]) -> Row:
             return {"kind": kind, "host_path": None, "driver": None}
     if volume.get("dockerVolumeConfiguration") is not None:
         docker = _object(volume["dockerVolumeConfiguration"])
-        return {"kind": "docker", "host_path": _bound(docker), "driver": _text(docker.get("driver"))}
+        return {"kind": "docker", "host_path": _bound(docker), "driver": text_of(docker.get("driver"))}
     if _flag(volume.get("configuredAtLaunch")):
         return {"kind": "configured_at_launch", "host_path": None, "driver": None}
-    path = _text(_object(volume.get("host")).get("sourcePath"))
+    path = text_of(_object(volume.get("host")).get("sourcePath"))
     return {"kind": "host" if path else "ephemeral", "host_path": path, "driver": None}
 
 
@@ -207,7 +234,7 @@ def _bound(docker: Mapping[str, Any]) -> str | None:
 
     A device that is no absolute path may be a network share with its credentials: options are never kept.
     """
-    options = {str(name).lower(): str(value) for name, value in _object(docker.get("driverOpts")).items()}
+    options = {str(name).lower(): text_of(value) or "" for name, value in _object(docker.get("driverOpts")).items()}
     flags = re.split(r"[,\s]+", options.get("o", ""))
     device = options.get("device", "").strip()
     is_bind = "bind" in flags or "rbind" in flags or options.get("type") == "bind"
@@ -218,28 +245,32 @@ def _bound(docker: Mapping[str, Any]) -> str | None:
 
 
 def _arn(definition: Mapping[str, Any], settings: Settings, account_id: str, region: str) -> str:
-    if arn := _text(definition.get("taskDefinitionArn")):
+    if arn := text_of(definition.get("taskDefinitionArn")):
         return arn
-    family, revision = _text(definition.get("family")) or "unknown", whole(definition.get("revision")) or 0
+    family, revision = text_of(definition.get("family")) or "unknown", whole(definition.get("revision")) or 0
     return f"arn:{settings.partition}:ecs:{region}:{account_id}:task-definition/{family}:{revision}"
 
 
 def _family_and_revision(definition: Mapping[str, Any], arn: str) -> tuple[str, int]:
     family, _, revision = arn.rpartition("/")[2].partition(":")
     number = whole(definition.get("revision"))
-    return _text(definition.get("family")) or family, (whole(revision) or 0) if number is None else number
+    return text_of(definition.get("family")) or family, (whole(revision) or 0) if number is None else number
+
+
+def _operating_system(definition: Mapping[str, Any]) -> str | None:
+    """The family of the runtime platform; older Windows definitions say it by a placement constraint alone."""
+    if family := text_of(_object(definition.get("runtimePlatform")).get("operatingSystemFamily")):
+        return family.upper()
+    expressions = (text_of(item.get("expression")) or "" for item in _objects(definition.get("placementConstraints")))
+    return "WINDOWS" if any(map(_ON_WINDOWS.search, expressions)) else None
 
 
 def _role_arn(settings: Settings, account_id: str, role: object) -> str | None:
     """A role's ARN: ECS also accepts a bare name (of this account, without its path), and an empty string for none."""
-    name = _text(role)
+    name = text_of(role)
     if name is None or name.startswith("arn:"):
         return name
     return settings.role_arn(account_id, name.lstrip("/"))
-
-
-def _text(value: object) -> str | None:
-    return None if value is None or not str(value).strip() else str(value).strip()
 
 
 def _flag(value: object, *, default: bool = False) -> bool:
@@ -257,7 +288,7 @@ def _objects(value: object) -> list[Mapping[str, Any]]:
 
 
 def _strings(value: object) -> list[str]:
-    return [str(item) for item in value if item is not None] if isinstance(value, list) else []
+    return [text for item in value if (text := text_of(item))] if isinstance(value, list) else []
 
 
 def _capabilities(value: object) -> list[str]:

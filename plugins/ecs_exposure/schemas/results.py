@@ -82,6 +82,7 @@ _TABLES = (
             column("is_minimum", BOOL, "something was not seen or not known: the severity is \"at least\" this", nullable=False),
             column("minimum_reason", STRING, "what was not seen or known; NULL when nothing"),
             column("traits", STRINGS, "traits hit, sorted", nullable=False),
+            column("own_traits", STRINGS, "those of `traits` that AWS's exposure findings do not know, sorted; shown after AWS's"),
             column("unknown_traits", STRINGS, "traits that could not be decided, sorted", nullable=False),
             column("vulnerability_count", INT, "distinct active vulnerabilities of the running images; NULL when no image was scanned"),
             column("high_priority_vulnerability_count", INT, "those of high priority; NULL when no image was scanned"),

@@ -111,6 +111,7 @@ _TABLES = (
         column("container_instance_arn", STRING, "container instance it runs on; NULL on Fargate"),
         column("network_interface_ids", STRINGS, "elastic network interfaces attached to the task (awsvpc)"),
         column("subnet_ids", STRINGS, "subnets of those interfaces"),
+        column("is_execute_command_enabled", BOOL, "ECS Exec is switched on for it, whatever the service says by now"),
     ),
     _dataset(
         "task_container", "one row per container of a running task", "task_arn container_name",
@@ -141,6 +142,7 @@ _TABLES = (
         column("task_role_arn", STRING, "role the containers get; NULL when none (an empty string counts as none)"),
         column("execution_role_arn", STRING, "role the agent uses"),
         column("requires_compatibilities", STRINGS, "launch types the definition was registered for"),
+        column("operating_system_family", STRING, "LINUX, WINDOWS_SERVER_…; NULL when the definition does not say"),
         column("registered_at", TIME, "when it was registered"),
     ),
     _dataset(

@@ -190,14 +190,17 @@ def wire_bytes(finding: Mapping[str, Any]) -> int:
 
 
 def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Trait details that hit, the driver's first, then misconfigurations, reachability, vulnerabilities, the rest;
-    else by name.
+    """Trait details that hit: the driver's first, AWS's before ours, then misconfigurations, reachability,
+    vulnerabilities, the rest; else by name.
     """
     order = {"Misconfiguration": 1, "Reachability": 2, "Vulnerability": 3}
     hits = [trait for trait in row["trait_details"] if trait["state"] == "hit"]
     return sorted(
-        hits, key=lambda trait: (trait["trait"] != row["driver"], order.get(trait["category"], 4), trait["trait"])
-    )
+        hits,
+        key=lambda trait: (
+            trait["trait"] != row["driver"], trait["is_ours"], order.get(trait["category"], 4), trait["trait"],
+        ),
+    )  # fmt: skip
 
 
 def _description(row: Mapping[str, Any]) -> str:
