@@ -16,9 +16,13 @@ from pathlib import Path
 
 from judged import Judged, Score, scores
 
-MODULES = ()  # each offers judge(data: Path) -> Iterator[Judged]
+MODULES = ("accuracy_permissions",)  # each offers judge(data: Path) -> Iterator[Judged]
 
-FLOORS: dict[str, tuple[float | None, float | None]] = {}
+FLOORS: dict[str, tuple[float | None, float | None]] = {
+    "administrative access, all policies": (1.00, 1.00),
+    "service administrative": (0.97, 0.97),
+    "escalation paths": (None, 0.97),
+}
 """Trait (as in Judged.trait) to the least precision and recall; None is not held."""
 
 

@@ -6,7 +6,11 @@ group by all
 union all
 select
     resource_id, account_id, region, trait,
-    -- Without its role the service has no administrative role either.
-    case when trait = 'iam_role_assumable' then [trait, 'administrative_access_policy'] else [trait] end
+    -- Without its role the service has none of what the role allows either.
+    case when trait = 'iam_role_assumable'
+        then list_concat(
+            [trait, 'administrative_access_policy', 'service_administrative_policy'],
+            (select list_sort(list(distinct trait)) from reference.permission_paths))
+        else [trait] end
 from traits.all
 where state = 'hit'

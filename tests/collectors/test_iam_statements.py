@@ -22,6 +22,7 @@ def test_strings_objects_case_and_conditions_are_normalised() -> None:
         "resources": None,
         "not_resources": ["arn:x"],
         "condition": '{"a": 2, "b": 1}',
+        "sid": None,
     }
     assert statements(document) == [expected]
     assert statements(json.dumps(document)) == [expected]

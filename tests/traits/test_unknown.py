@@ -18,7 +18,7 @@ ACCOUNT_OF = {dataset: f"{1_000_000_000_00 + number:012d}" for number, dataset i
 """The account that refuses each dataset; `""` refuses nothing."""
 
 OUTSIDE = "999999999999"
-ROLE_TRAITS = {"administrative_access_policy"}
+ROLE_TRAITS = {trait for trait, datasets in TRAITS.items() if "role_statement" in datasets}
 VULNERABILITY_TRAITS = {"vulnerability", "high_priority_vulnerability"}
 
 
