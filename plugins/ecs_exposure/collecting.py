@@ -53,8 +53,8 @@ class CollectSummary:
 
 
 def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[Batch]:
-    """List the organisation, write its datasets (accounts, service control policies), and split its targets into at most `max_batches` batches,
-    whole accounts each.
+    """List the organisation, write its datasets (accounts, service control policies), and split its targets into at
+    most `max_batches` batches, whole accounts each.
 
     Raises collectors.organizations.DiscoveryError when the organisation cannot be listed.
     """

@@ -11,12 +11,7 @@ from ecs_exposure.aws import GLOBAL, AwsAccess
 from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
 from ecs_exposure.collectors.base import Row, Target, listing, required, tags_json
-from ecs_exposure.collectors.service_control import (
-    CONTROL_DATASETS,
-    Control,
-    ControlPoliciesOff,
-    collect_control,
-)
+from ecs_exposure.collectors.service_control import CONTROL_DATASETS, Control, collect_control
 from ecs_exposure.settings import PREFIX, Settings
 
 ACCOUNT_DATASET = "account"
@@ -103,36 +98,28 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
                 coverage += [_excluded(account_id, region, dataset, reason) for dataset in datasets]
     asked = settings.organization_account_id
     calls = access.calls(asked, GLOBAL, "organizations")
-    coverage.append(_seen(asked, ACCOUNT_DATASET, "ok", len(accounts), calls, tags.message, snapshot_date))
-    rows = {ACCOUNT_DATASET: accounts}
-    for name, status, found_rows, message in _control(client, roots, places):
-        spent, calls = (
-            access.calls(asked, GLOBAL, "organizations") - calls,
-            access.calls(asked, GLOBAL, "organizations"),
-        )
-        coverage.append(_seen(asked, name, status, len(found_rows), spent, message, snapshot_date))
-        rows[name] = [
-            {"account_id": asked, "region": GLOBAL, "observed_date": snapshot_date, **row} for row in found_rows
-        ]
-    return Organization(accounts, targets, coverage, rows)
+    control = _control(client, roots, places)
+    spent = access.calls(asked, GLOBAL, "organizations") - calls
+    coverage += [
+        _seen(asked, ACCOUNT_DATASET, "ok", len(accounts), calls, tags.message, snapshot_date),
+        *(
+            _seen(asked, name, control.status, len(control.rows[name]), spent, control.message, snapshot_date)
+            for name, spent in zip(CONTROL_DATASETS, (spent, 0), strict=True)
+        ),
+    ]
+    own = {"account_id": asked, "region": GLOBAL, "observed_date": snapshot_date}
+    rows = {name: [own | row for row in found_rows] for name, found_rows in control.rows.items()}
+    return Organization(accounts, targets, coverage, {ACCOUNT_DATASET: accounts, **rows})
 
 
-def _control(
-    client: Any, roots: list[Row], places: dict[str, _Place]
-) -> Iterator[tuple[str, str, list[Row], str | None]]:
-    """(dataset, status, rows, message) of CONTROL_DATASETS. Without them a scan still says what roles may do, as before
-    service control policies: so nothing here is a DiscoveryError.
+def _control(client: Any, roots: list[Row], places: dict[str, _Place]) -> Control:
+    """Without service control policies a scan still says what roles may do, as before them: nothing here is a
+    DiscoveryError.
     """
     try:
-        control = collect_control(client, roots, {account_id: place.line for account_id, place in places.items()})
-    except ControlPoliciesOff as off:
-        status, message, control = "not_enabled", str(off), Control([], [], None)
+        return collect_control(client, roots, {account_id: place.line for account_id, place in places.items()})
     except AWS_ERRORS as error:
-        (status, message), control = classify(error), Control([], [], None)
-    else:
-        status, message = "ok", control.message and bounded(control.message)
-    for name, found in zip(CONTROL_DATASETS, (control.statements, control.levels), strict=True):
-        yield name, status, found, message
+        return Control(*classify(error))
 
 
 def _seen(account_id: str, dataset: str, status: str, rows: int, calls: int, message: str | None, day: date) -> Row:
@@ -151,7 +138,7 @@ def _seen(account_id: str, dataset: str, status: str, rows: int, calls: int, mes
 
 def _places(client: Any, roots: list[Row]) -> Iterator[tuple[str, _Place]]:
     """(account, where it stands) of the whole organisation; an account directly under the root stands at `/`."""
-    parents = [(root["Id"], "/", (str(root["Id"]),)) for root in roots]
+    parents: list[tuple[str, str, tuple[str, ...]]] = [(root["Id"], "/", (root["Id"],)) for root in roots]
     while parents:
         parent_id, path, line = parents.pop()
         for account in listing(client, "list_accounts_for_parent", "Accounts", ParentId=parent_id):

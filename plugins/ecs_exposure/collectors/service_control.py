@@ -7,9 +7,10 @@ down to the account allows and none denies; that is decided in SQL.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ecs_exposure.aws_errors import bounded
 from ecs_exposure.collectors.base import Row, listing, required
 from ecs_exposure.collectors.iam import MALFORMED, statements
 
@@ -17,30 +18,24 @@ KIND = "SERVICE_CONTROL_POLICY"
 CONTROL_DATASETS = ("service_control_statement", "service_control_level")
 
 
-class ControlPoliciesOff(Exception):
-    """The organisation does not use service control policies: none binds any account."""
-
-
 @dataclass(frozen=True)
 class Control:
-    """Rows of service_control_statement and service_control_level (without the target's columns), and a coverage
-    message that names unreadable policies.
-    """
+    """Coverage status and message of CONTROL_DATASETS, and their rows (without the target's columns)."""
 
-    statements: list[Row]
-    levels: list[Row]
+    status: str
     message: str | None
+    rows: dict[str, list[Row]] = field(default_factory=lambda: {name: [] for name in CONTROL_DATASETS})
 
 
 def collect_control(client: Any, roots: Sequence[Mapping[str, Any]], lines: Mapping[str, Sequence[str]]) -> Control:
     """Every service control policy with its statements, and every account's levels with the policies attached there.
 
-    `roots` is ListRoots' answer; `lines` gives each account the ids above it, root first, its own last. Raises
-    ControlPoliciesOff when no root has them enabled, else whatever AWS answers (coverage's matter).
+    `roots` is ListRoots' answer; `lines` gives each account the ids above it, root first, its own last. Status is
+    not_enabled when no root has such policies enabled; raises whatever AWS answers otherwise.
     """
     kinds = [kind for root in roots for kind in root.get("PolicyTypes", [])]
     if not any(kind.get("Type") == KIND and kind.get("Status") == "ENABLED" for kind in kinds):
-        raise ControlPoliciesOff("service control policies are not enabled in the organisation")
+        return Control("not_enabled", "service control policies are not enabled in the organisation")
     rows: list[Row] = []
     malformed: list[str] = []
     attached: dict[str, list[str]] = {}
@@ -66,4 +61,5 @@ def collect_control(client: Any, roots: Sequence[Mapping[str, Any]], lines: Mapp
     ]
     named = "; ".join(dict.fromkeys(malformed))
     message = f"service control policies that cannot be read, which restrict nothing here: {named}" if named else None
-    return Control(rows, levels, message)
+    found = dict(zip(CONTROL_DATASETS, (rows, levels), strict=True))
+    return Control("ok", message and bounded(message), found)
