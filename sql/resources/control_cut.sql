@@ -9,35 +9,26 @@ with level as (
         from (select distinct control_key from resources.account_control where control_key is not null)
     )
 ),
-attached as (
-    select control_key, level_id, unnest(policy_ids) as policy_id from level
-),
 stated as (
-    select attached.control_key, attached.level_id, applied.statement_id, statement.is_readable
-    from attached
+    select attached.control_key, attached.level_id, applied.statement_id, coalesce(statement.is_readable, false) as is_readable
+    from (select control_key, level_id, unnest(policy_ids) as policy_id from level) as attached
     left join resources.applied_statement as applied on applied.holder_kind = 'control' and applied.holder = attached.policy_id
-    left join resources.policy_statement as statement using (statement_id)
-),
-action as (
-    select distinct action, passed_to, kind from resources.probe
+    left join resources.policy_statement as statement on statement.statement_id = applied.statement_id
 ),
 readable_level as (
-    select control_key, level_id from stated group by all having bool_and(coalesce(is_readable, false))
+    select control_key, level_id from stated group by control_key, level_id having bool_and(is_readable)
 ),
 allowed as (
-    select distinct stated.level_id, hit.action, hit.passed_to
+    select stated.level_id, hit.action
     from stated
     join resources.statement_action as hit on hit.statement_id = stated.statement_id and hit.effect = 'Allow'
 )
-select distinct level.control_key, action.action, action.passed_to, true as is_silence
+select distinct level.control_key, probe.action, true as is_silence
 from readable_level as level
-cross join action
-where not exists (
-    select 1 from allowed
-    where allowed.level_id = level.level_id and allowed.action = action.action and allowed.passed_to is not distinct from action.passed_to
-)
-union
-select stated.control_key, hit.action, hit.passed_to, false
+cross join (select distinct action from resources.probe) as probe
+anti join allowed on allowed.level_id = level.level_id and allowed.action = probe.action
+union all
+select distinct stated.control_key, hit.action, false
 from stated
 join resources.statement_action as hit on hit.statement_id = stated.statement_id
 where hit.effect = 'Deny' and hit.is_certain and hit.is_everything

@@ -10,7 +10,7 @@ with example as (
 ),
 effect as (
     select
-        example.principal_id, hit.kind, hit.action, hit.passed_to,
+        example.principal_id, hit.kind, hit.action,
         bool_or(hit.effect = 'Allow' and applied.part <> 'boundary' and hit.is_certain) as is_allowed_somewhere,
         bool_or(hit.effect = 'Allow' and applied.part <> 'boundary' and hit.is_certain and hit.is_everything) as is_allowed,
         bool_or(hit.effect = 'Allow' and applied.part <> 'boundary' and hit.is_certain and hit.is_everything and hit.is_pinned) as is_pinned,
@@ -24,11 +24,11 @@ effect as (
     group by all
 )
 select
-    effect.principal_id, effect.kind, effect.action, effect.passed_to, effect.is_allowed, effect.is_pinned,
+    effect.principal_id, effect.kind, effect.action, effect.is_allowed, effect.is_pinned,
     effect.is_allowed and not effect.is_denied and cut.action is null and (not example.has_boundary or effect.is_in_boundary) as remains,
     not effect.is_denied and cut.action is null and (not example.has_boundary or effect.is_in_boundary_somewhere) as remains_somewhere
 from effect
 join example using (principal_id)
-left join (select distinct control_key, action, passed_to from resources.control_cut) as cut
-    on cut.control_key = example.control_key and cut.action = effect.action and cut.passed_to is not distinct from effect.passed_to
+left join (select distinct control_key, action from resources.control_cut) as cut
+    on cut.control_key = example.control_key and cut.action = effect.action
 where effect.is_allowed_somewhere

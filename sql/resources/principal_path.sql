@@ -4,7 +4,7 @@ select
     hit.principal_id, path.method, path.trait, bool_and(path.grants_administration = 'yes') as grants_administration
 from resources.path_action as path
 join resources.principal_action as hit
-    on hit.action = path.action and hit.passed_to is not distinct from path.passed_to
+    on hit.action = path.action
     and case when path.is_name_free then hit.remains_somewhere else hit.remains end
 group by hit.principal_id, path.method, path.trait
 having count(*) = (select count(*) from resources.path_action as needed where needed.method = path.method)

@@ -1,7 +1,7 @@
 -- One row per role × path it can take, on everything of the kinds involved (targets is NULL) or on named resources that matter (targets).
 --   grants_administration   by itself: whoever takes the path is administrator after (docs/adr/0007)
 with recursive named as (
-    select * from resources.role_named_action where action <> 'sts:assumerole'
+    select * from resources.role_named_action where named <> 'trusts'
 ),
 -- Roles that are or become administrator, and those that can assume them, one after another. A circle ends where it began.
 reach(role_arn) as (
@@ -9,21 +9,21 @@ reach(role_arn) as (
     union
     select hop.role_arn
     from reach
-    join resources.role_named_action as hop on hop.action = 'sts:assumerole' and hop.target_arn = reach.role_arn
+    join resources.role_named_action as hop on hop.named = 'trusts' and hop.target_arn = reach.role_arn
 ),
 allowed as (
     -- One action of the path on a named resource, the others as on everything.
     select
-        principal.role_arn, path.method, path.trait, path.action, path.passed_to, named.target_arn
+        principal.role_arn, path.method, path.trait, path.action, named.target_arn
     from resources.path_action as path
-    join named on named.action = path.action and named.passed_to is not distinct from path.passed_to
+    join named on named.action = path.action
     join resources.role_principal as principal on principal.role_arn = named.role_arn
     where path.named = named.named
     union all
-    select principal.role_arn, path.method, path.trait, path.action, path.passed_to, null
+    select principal.role_arn, path.method, path.trait, path.action, null
     from resources.path_action as path
     join resources.principal_action as hit
-        on hit.action = path.action and hit.passed_to is not distinct from path.passed_to
+        on hit.action = path.action
         and case when path.is_name_free then hit.remains_somewhere else hit.remains end
     join resources.role_principal as principal on principal.principal_id = hit.principal_id
     where path.named is not null and principal.role_arn in (select role_arn from named)
@@ -39,7 +39,7 @@ chained as (
     select hop.role_arn, list_sort(list(distinct hop.target_arn)) as targets
     from resources.role_named_action as hop
     semi join reach on reach.role_arn = hop.target_arn
-    where hop.action = 'sts:assumerole'
+    where hop.named = 'trusts'
     group by hop.role_arn
 ),
 on_everything as (

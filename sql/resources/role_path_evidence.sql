@@ -22,7 +22,7 @@ method as (
 ),
 needed as (
     select distinct
-        path.role_arn, path.trait, action.action, action.passed_to,
+        path.role_arn, path.trait, action.action,
         action.is_name_free or not path.is_on_everything as is_anywhere
     from path
     join resources.path_action as action using (method)
@@ -37,7 +37,7 @@ statement as (
     from needed
     join resources.applied_statement as applied on applied.holder = needed.role_arn
     join resources.statement_action as hit
-        on hit.statement_id = applied.statement_id and hit.action = needed.action and hit.passed_to is not distinct from needed.passed_to
+        on hit.statement_id = applied.statement_id and hit.action = needed.action
     where applied.holder_kind = 'role' and applied.part <> 'boundary'
         and hit.effect = 'Allow' and hit.is_certain and (hit.is_everything or needed.is_anywhere)
     group by needed.role_arn, needed.trait
