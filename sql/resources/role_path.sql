@@ -49,8 +49,9 @@ on_everything as (
 )
 select
     role_arn, method, trait,
-    on_named.targets is null and chained.targets is null as is_on_everything,
-    coalesce(chained.targets, on_named.targets) as targets,
+    everything.grants_administration is not null as is_on_everything,
+    -- On everything, naming some of it says nothing, except which role leads on.
+    coalesce(chained.targets, case when everything.grants_administration is null then on_named.targets end) as targets,
     coalesce(everything.grants_administration, false)
         or chained.targets is not null
         or (on_named.targets is not null and path.grants_administration = 'yes') as grants_administration
