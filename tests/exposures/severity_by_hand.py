@@ -25,6 +25,15 @@ MODERATE_WHEN_EXPOSED = {
     "host_network_mode",
     "administrative_access_policy",
 }
+ADMINISTRATION_WHEN_GRANTED = {
+    "has_direct_policy_escalation_path",
+    "has_trust_policy_hijack_path",
+    "has_credential_minting_path",
+    "has_pass_role_create_executor_path",
+    "has_swap_role_existing_executor_path",
+    "has_pass_role_task_hijack_path",
+    "has_role_chain_escalation_path",
+}
 LOW, MODERATE, HIGH, VERY_HIGH = 1, 2, 3, 4
 
 
@@ -54,7 +63,7 @@ def vulnerability_likelihood(row: Row, exposed: bool) -> int:
 
 
 def service_impact(reason: str) -> str:
-    if reason.startswith("host escape") or "allows administration" in reason:
+    if reason.startswith("host escape") or "allows administration" in reason or "make itself administrator" in reason:
         return "High"
     if "could not be read" in reason:
         return "Unknown"
@@ -100,7 +109,10 @@ class Stored:
                 not path["container_names"] or unscanned & set(path["container_names"]) for path in self.paths[service]
             )
             return min(matrix(MODERATE if exposed and reached else LOW, impact), 1)
-        if trait not in MODERATE_WHEN_EXPOSED:
+        is_administration = trait in ADMINISTRATION_WHEN_GRANTED and any(
+            item["grants_administration"] for item in evidence
+        )
+        if trait not in MODERATE_WHEN_EXPOSED and not is_administration:
             return 0
         likelihood = MODERATE if exposed else LOW
         if trait == "cleartext_credentials" and any(item["is_provider_pattern"] for item in evidence):
