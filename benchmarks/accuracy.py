@@ -16,9 +16,13 @@ from pathlib import Path
 
 from judged import Judged, Score, scores
 
-MODULES = ("accuracy_credentials", "accuracy_peers")  # each offers judge(data: Path) -> Iterator[Judged]
+# each offers judge(data: Path) -> Iterator[Judged]
+MODULES = ("accuracy_permissions", "accuracy_credentials", "accuracy_peers")
 
 FLOORS: dict[str, tuple[float | None, float | None]] = {
+    "administrative access, all policies": (1.00, 1.00),
+    "service administrative": (0.97, 0.97),
+    "escalation paths": (None, 0.97),
     "cleartext_credentials": (0.92, 0.92),
     "peers' own cases": (1.0, 1.0),
 }

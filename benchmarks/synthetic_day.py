@@ -95,7 +95,7 @@ class SyntheticDay:
 
     def _roles(self, number: int) -> Rows:
         account_id = self.accounts[number]
-        roles: Rows = {"role": [], "role_statement": []}
+        roles: Rows = {"role": [], "role_statement": [], "role_trust": []}
         for index in range(SERVICES_AN_ACCOUNT // 2):
             arn = f"arn:aws:iam::{account_id}:role/app-{index}"
             roles["role"].append(

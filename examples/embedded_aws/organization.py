@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,10 @@ _ACCOUNT_KEYS = {
     "id", "unit", "tags", "regions", "denies_from_night", "denied_actions", "security_hub_disabled",
     "inspector_disabled", "suspended",
 }  # fmt: skip
-_TOP_KEYS = {"first_night", "regions", "scanner", "inspector_administrator", "units", "accounts"}
+_TOP_KEYS = {
+    "first_night", "regions", "scanner", "inspector_administrator", "units", "accounts", "service_control_policies",
+}  # fmt: skip
+_EVERYTHING = "p-FullAWSAccess"  # AWS attaches it at every level when service control policies are enabled
 
 
 class Organization:
@@ -109,6 +113,7 @@ class Organization:
         backend = organizations_backends[self.id_of(management)]["aws"]
         master = backend.get_account_by_id(self.id_of(management))
         master.name, master.tags = management, dict(self.accounts[management].get("tags", {}))
+        self._control(self.id_of(management), units)
         for name, account in self.accounts.items():
             if not account.get("suspended"):
                 self._prepare(name, account, is_management=name == management)
@@ -147,6 +152,28 @@ class Organization:
         member.parent_id = units[account["unit"]]
         if account.get("suspended"):
             member.close()
+
+    def _control(self, management: str, units: dict[str, str]) -> None:
+        """The service control policies, if the organisation has any."""
+        policies: dict[str, Any] = self._top.get("service_control_policies", {})
+        if not policies:
+            return
+
+        def call(operation: str, **parameters: Any) -> Any:
+            return self._direct.call(management, "us-east-1", "organizations", operation, **parameters)
+
+        call("enable_policy_type", RootId=units[""], PolicyType="SERVICE_CONTROL_POLICY")
+        for target in [*units.values(), *(str(account["id"]) for account in self.accounts.values())]:
+            call("attach_policy", PolicyId=_EVERYTHING, TargetId=target)
+        for name, policy in policies.items():
+            known(policy, {"attach", "statements"}, f"organization.yaml, service control policy {name}")
+            document = json.dumps({"Version": "2012-10-17", "Statement": policy["statements"]})
+            made = call("create_policy", Name=name, Description=name, Content=document, Type="SERVICE_CONTROL_POLICY")[
+                "Policy"
+            ]["PolicySummary"]["Id"]
+            for target in policy["attach"]:
+                unit = units.get("" if target == "root" else target)
+                call("attach_policy", PolicyId=made, TargetId=unit or self.id_of(target))
 
     def _prepare(self, name: str, account: dict[str, Any], is_management: bool) -> None:
         scanner, account_id = self._top["scanner"], self.id_of(name)

@@ -42,11 +42,14 @@ OPERATIONS: Mapping[str, Mapping[str, Rate]] = {
     "sts": {"AssumeRole": Rate(100, 50)},
     "organizations": {
         "DescribeOrganization": _ORGANIZATIONS,
+        "DescribePolicy": _ORGANIZATIONS,
         "ListAccounts": Rate(12, 8),  # AWS Organizations, "Quotas": per account
         "ListAccountsForParent": _ORGANIZATIONS,
         "ListOrganizationalUnitsForParent": _ORGANIZATIONS,
+        "ListPolicies": _ORGANIZATIONS,
         "ListRoots": _ORGANIZATIONS,
         "ListTagsForResource": _ORGANIZATIONS,
+        "ListTargetsForPolicy": _ORGANIZATIONS,
     },
     "ecs": {
         "DescribeCapacityProviders": Rate(50, 20),

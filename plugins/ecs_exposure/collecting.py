@@ -53,22 +53,21 @@ class CollectSummary:
 
 
 def plan(settings: Settings, access: AwsAccess, lake: Lake, day: date) -> list[Batch]:
-    """List the organisation, write the `account` dataset, and split its targets into at most `max_batches` batches,
-    whole accounts each.
+    """List the organisation, write its datasets (accounts, service control policies), and split its targets into at
+    most `max_batches` batches, whole accounts each.
 
     Raises collectors.organizations.DiscoveryError when the organisation cannot be listed.
     """
     organization = discover(access, settings, day)
-    dataset = SNAPSHOTS["account"]
     writer = lake.writer(day, f"organization-{secrets.token_hex(4)}")
-    rows = [{"observed_date": day, **row} for row in organization.accounts]
-    writer.write(dataset, dataset.to_arrow(rows))
-    has_rows = {(row["account_id"], row["region"]) for row in rows}
+    for name, rows in organization.rows.items():
+        if rows:
+            writer.write(SNAPSHOTS[name], SNAPSHOTS[name].to_arrow({"observed_date": day, **row} for row in rows))
     writer.commit(
-        _filed(row, writer, rows=bool(rows) and row["dataset"] == "account" and row["status"] == "ok")
+        _filed(row, writer, rows=bool(organization.rows.get(row["dataset"])) and row["status"] == "ok")
         for row in organization.coverage
     )
-    log.info("%s: %d accounts, %d targets", day, len(has_rows), len(organization.targets))
+    log.info("%s: %d accounts, %d targets", day, len(organization.accounts), len(organization.targets))
     regions_of_account: dict[str, list[str]] = {}
     for target in sorted(organization.targets):
         regions_of_account.setdefault(target.account_id, []).append(target.region)

@@ -21,6 +21,7 @@ import duckdb
 import pyarrow as pa
 
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
+from ecs_exposure.collectors.organizations import ORGANIZATION_DATASETS
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import connect, create_empty
 from ecs_exposure.schemas.results import COVERAGE
@@ -147,7 +148,7 @@ def run(lake: Lake, sql: Path, day: date, image_targets: Collection[tuple[str, s
         key: "invalid" if key in extra_keys and row["status"] else row["status"] or "failed"
         for key, row in rows.items()
     }
-    if not any(status == "ok" for key, status in statuses.items() if key[2] != "account"):
+    if not any(status == "ok" for key, status in statuses.items() if key[2] not in ORGANIZATION_DATASETS):
         raise GateError(
             f"{day}: nothing was seen in any account; check the scanner's credentials, ECS_EXPOSURE_READ_ROLE_NAME and "
             "ECS_EXPOSURE_EXTERNAL_ID (the coverage table says what each account answered)"
@@ -212,7 +213,7 @@ def _expected(connection: duckdb.DuckDBPyConnection, image_targets: Collection[t
         connection.executemany(
             "insert into main.image_target values (?, ?, ?)", [[account_id, region, name] for name in IMAGE_DATASETS]
         )
-    images = ", ".join(f"'{name}'" for name in IMAGE_DATASETS)
+    others = ", ".join(f"'{name}'" for name in (*ORGANIZATION_DATASETS, *IMAGE_DATASETS))
     connection.execute(
         f"""create table main.expected as
         select account_id, region, dataset from snapshot.coverage
@@ -221,7 +222,7 @@ def _expected(connection: duckdb.DuckDBPyConnection, image_targets: Collection[t
         union
         select target.account_id, target.region, dataset_of.dataset
         from (
-            select distinct account_id, region from snapshot.coverage where dataset not in ('account', {images})
+            select distinct account_id, region from snapshot.coverage where dataset not in ({others})
         ) as target
         join main.dataset_of as dataset_of on dataset_of.scope = if(target.region = 'global', 'global', 'region')"""
     )

@@ -26,6 +26,10 @@ condition as (
     from exposures.reachability
     where len(sensitive_ports) > 0
     union all
+    select distinct scenario.resource_id, scenario.without, path.trait, 'grants_administration'
+    from exposures.trait_scenario as scenario
+    join resources.service_path as path on path.resource_id = scenario.resource_id and path.grants_administration
+    union all
     select distinct reachability.resource_id, reachability.without, 'image_not_scanned', 'exposed_image'
     from exposures.reachability as reachability
     join unscanned on unscanned.resource_id = reachability.resource_id

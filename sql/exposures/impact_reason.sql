@@ -29,20 +29,28 @@ select distinct resource_id, 'High',
 from resources.service_role
 where is_administrator
 union all
+select distinct resource_id, 'High', 'the instance role, reachable through the instance metadata, can make itself administrator', []::varchar[]
+from resources.service_role
+where source = 'instance_role' and is_effective_administrator and not is_administrator
+union all
+-- From identity policies (docs/adr/0007): some paths end in administration, the others cost more than nothing.
+select resource_id,
+    case when bool_or(grants_administration) then 'High' else 'Medium' end,
+    'the task role ' || case when bool_or(grants_administration) then 'can make itself administrator' else 'can go further' end
+        || ' (' || replace(replace(trait, 'has_', ''), '_', ' ') || ')',
+    [trait]
+from resources.service_path
+group by resource_id, trait
+union all
 select resource_id, 'Medium', 'cleartext credentials', ['cleartext_credentials']
 from traits.all
 where trait = 'cleartext_credentials' and state = 'hit'
 union all
--- An administrator's data access is part of the same permissions: narrowing them takes both away.
+-- An administrator's whole services are part of the same permissions: narrowing them takes both away.
 select distinct resource_id, 'Medium', 'the task role administers whole services (' || array_to_string(service_wildcards[1:5], ', ') || ')',
-    case when is_administrator then ['administrative_access_policy', 'iam_role_assumable'] else ['iam_role_assumable'] end
+    case when is_administrator then ['administrative_access_policy', 'service_administrative_policy'] else ['service_administrative_policy'] end
 from resources.service_role
 where source = 'task_role' and len(service_wildcards) > 0
-union all
-select distinct resource_id, 'Medium', 'the task role reads data broadly (' || array_to_string(data_reads[1:5], ', ') || ')',
-    case when is_administrator then ['administrative_access_policy', 'iam_role_assumable'] else ['iam_role_assumable'] end
-from resources.service_role
-where source = 'task_role' and len(data_reads) > 0
 union all
 select distinct resource_id, 'Unknown', 'the task role could not be read', ['iam_role_assumable']
 from resources.service_role

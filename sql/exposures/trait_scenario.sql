@@ -7,8 +7,10 @@ union all
 select
     hit.resource_id, hit.account_id, hit.region, hit.trait,
     case
-        -- Without its role the service has no administrative role either.
-        when hit.trait = 'iam_role_assumable' then [hit.trait, 'administrative_access_policy']
+        -- Without its role the service has none of what the role allows either.
+        when hit.trait = 'iam_role_assumable' then list_concat(
+            [hit.trait, 'administrative_access_policy', 'service_administrative_policy'],
+            (select list_sort(list(distinct trait)) from reference.permission_paths))
         -- A runtime's socket is mounted as a host path; where nothing else is, the two go together.
         when hit.trait = 'root_filesystem_access' then [hit.trait, 'container_runtime_socket_mounted']
         when hit.trait = 'container_runtime_socket_mounted' and other_mount.resource_id is null then [hit.trait, 'root_filesystem_access']

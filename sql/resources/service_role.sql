@@ -32,6 +32,9 @@ select
     coalesce(permission.is_administrator, false) as is_administrator,
     coalesce(permission.administrative_policies, []) as administrative_policies,
     coalesce(permission.service_wildcards, []) as service_wildcards,
-    coalesce(permission.data_reads, []) as data_reads
+    coalesce(permission.is_effective_administrator, false) as is_effective_administrator,
+    coalesce(permission.conditional_policies, []) as conditional_policies,
+    coalesce(permission.administrative_statements, []) as administrative_statements,
+    permission.service_control_policies
 from role
 left join resources.role_permission as permission on permission.role_arn = role.role_arn

@@ -20,6 +20,7 @@ from ecs_exposure.collectors import (
 )
 from ecs_exposure.collectors.images import ImageRequest, collect_images
 from ecs_exposure.collectors.organizations import DiscoveryError, discover
+from ecs_exposure.collectors.service_control import CONTROL_DATASETS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.settings import Settings, load
 from embedded_aws import EmbeddedAws
@@ -187,7 +188,20 @@ def test_tags_that_may_not_be_read_are_unknown(aws: EmbeddedAws, settings: Setti
     )
     organization = discover(AwsAccess(settings), settings, DAY)
     assert {row["tags"] for row in organization.accounts} == {None}
-    assert "tags" in organization.coverage[-1]["message"]
+    (message,) = (row["message"] for row in organization.coverage if row["dataset"] == "account")
+    assert "tags" in message
+
+
+@pytest.mark.parametrize("operation", ["ListPolicies", "DescribePolicy", "ListTargetsForPolicy"])
+def test_service_control_policies_that_may_not_be_read_stop_nothing(
+    aws: EmbeddedAws, settings: Settings, operation: str
+) -> None:
+    aws.fault(service="organizations", operation=operation, code="AccessDeniedException", message="no", times=1)
+    organization = discover(AwsAccess(settings), settings, DAY)
+    assert len(organization.accounts) == len(IDS)
+    told = {row["dataset"]: row["status"] for row in organization.coverage if row["dataset"] in CONTROL_DATASETS}
+    assert told == dict.fromkeys(CONTROL_DATASETS, "denied")
+    assert not any(organization.rows[name] for name in CONTROL_DATASETS)
 
 
 def image_requests(settings: Settings, target: Target) -> list[ImageRequest]:

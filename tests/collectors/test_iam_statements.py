@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ecs_exposure.collectors.iam import statements
+from ecs_exposure.collectors.iam import statements, trust_statements
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +22,7 @@ def test_strings_objects_case_and_conditions_are_normalised() -> None:
         "resources": None,
         "not_resources": ["arn:x"],
         "condition": '{"a": 2, "b": 1}',
+        "sid": None,
     }
     assert statements(document) == [expected]
     assert statements(json.dumps(document)) == [expected]
@@ -64,3 +65,59 @@ def test_every_statement_row_is_readable_or_says_that_it_is_not(document: Any) -
         is_marked = bool(row.get("malformed"))
         assert is_marked == (row["actions"] is None and row["not_actions"] is None)
         assert row["effect"] in ("Allow", "Deny")
+
+
+def _nested(depth: int) -> Any:
+    value: Any = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("read", [statements, trust_statements])
+@pytest.mark.parametrize("document", ["[" * 100_000, '{"Statement":' * 100_000, "[" * 100_000 + "]" * 100_000])
+def test_a_document_too_deep_to_read_is_unreadable_and_stops_nothing(read: Any, document: str) -> None:
+    (row,) = read(document)
+    assert row["effect"] == "Allow" and row["actions"] is None and not row.get("principals")
+
+
+def test_a_condition_too_deep_to_write_is_still_a_condition() -> None:
+    statement = {"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": _nested(100_000)}
+    assert statements({"Statement": statement})[0]["condition"] == '{"malformed": "nested too deeply"}'
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": "*", "Condition": _nested(100_000)}
+    assert trust_statements({"Statement": trust})[0]["condition"] == '{"malformed": "nested too deeply"}'
+
+
+def test_a_trust_policy_names_who_and_what() -> None:
+    document = {
+        "Statement": [
+            {"Effect": "Allow", "Action": "STS:AssumeRole", "Principal": {"AWS": ["b", "a"], "Service": "ec2.amazonaws.com"}},
+            {"Effect": "deny", "Action": ["sts:*"], "Principal": "*", "Condition": {"x": 1}},
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "NotPrincipal": {"AWS": "a"}},
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": 7}},
+        ]
+    }  # fmt: skip
+    found = [(row["effect"], row["actions"], row["principals"], row["condition"]) for row in trust_statements(document)]
+    assert found == [
+        ("Allow", ["sts:assumerole"], ["AWS:a", "AWS:b", "Service:ec2.amazonaws.com"], None),
+        ("Deny", ["sts:*"], ["*"], '{"x": 1}'),
+        ("Allow", ["sts:assumerole"], None, None),
+        ("Allow", ["sts:assumerole"], None, None),
+    ]
+
+
+_TRUST = st.recursive(
+    st.none() | st.integers() | st.text(max_size=9),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Statement", "Effect", "Action", "Principal", "AWS"]), inner, max_size=5)
+    ),
+)
+
+
+@given(_TRUST)
+def test_every_trust_statement_fits_its_columns(document: Any) -> None:
+    for row in trust_statements(document):
+        assert row["effect"] in ("Allow", "Deny")
+        for name in ("actions", "principals"):
+            assert row[name] is None or all(isinstance(item, str) for item in row[name])

@@ -12,6 +12,7 @@ from ecs_exposure.collectors.base import Collector, Context, Row, Target
 from ecs_exposure.collectors.ecr import ImageRequest
 from ecs_exposure.collectors.images import collect_images
 from ecs_exposure.collectors.organizations import discover
+from ecs_exposure.collectors.service_control import CONTROL_DATASETS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.settings import Settings, load
 
@@ -379,3 +380,44 @@ def test_accounts_of_all_pages_with_their_paths_and_tags(play: Play) -> None:
     }
     assert {target.account_id for target in found.targets} == {ACCOUNT}
     assert {row["status"] for row in found.coverage if row["account_id"] != ACCOUNT} == {"excluded"}
+
+
+def test_service_control_policies_of_all_pages_at_every_level(play: Play) -> None:
+    playback = play(recorded("organizations"))
+    found = discover(playback.access(settings_of()), settings_of(), DAY)
+    for name, rows in found.rows.items():
+        SNAPSHOTS[name].to_arrow(rows)
+    columns = ("policy_id", "sid", "effect", "actions", "not_actions", "resources", "condition")
+    assert tuples(found.rows["service_control_statement"], *columns) == {
+        ("p-FullAWSAccess", None, "Allow", ("*",), None, ("*",), None),
+        (
+            "p-guard0001",
+            "Guard",
+            "Deny",
+            None,
+            ("iam:get*", "s3:*"),
+            ("*",),
+            '{"Bool": {"aws:SecureTransport": "false"}}',
+        ),
+    }
+    assert tuples(found.rows["service_control_level"], "bound_account_id", "level", "target_id", "policy_ids") == {
+        (ACCOUNT, 0, "r-root", ("p-FullAWSAccess",)),
+        (ACCOUNT, 1, ACCOUNT, ("p-FullAWSAccess",)),
+        ("222222222222", 0, "r-root", ("p-FullAWSAccess",)),
+        ("222222222222", 1, "ou-a", ("p-FullAWSAccess", "p-guard0001")),
+        ("222222222222", 2, "222222222222", ("p-FullAWSAccess",)),
+    }
+    assert {row["account_id"] for rows in found.rows.values() for row in rows if "policy_id" in row} == {ACCOUNT}
+    told = {
+        row["dataset"]: (row["status"], row["rows"]) for row in found.coverage if row["dataset"] in CONTROL_DATASETS
+    }
+    assert told == {"service_control_statement": ("ok", 2), "service_control_level": ("ok", 5)}
+
+
+def test_an_organisation_without_service_control_policies_has_none(play: Play) -> None:
+    answers = recorded("organizations") | {
+        ("organizations", "ListRoots"): [{"Roots": [{"Id": "r-root", "Name": "Root"}]}]
+    }
+    found = discover(play(answers).access(settings_of()), settings_of(), DAY)
+    assert {row["status"] for row in found.coverage if row["dataset"] in CONTROL_DATASETS} == {"not_enabled"}
+    assert not any(found.rows[name] for name in CONTROL_DATASETS) and len(found.accounts) == 2

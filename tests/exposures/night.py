@@ -41,6 +41,8 @@ _ROLES: dict[str, tuple[list[str], list[str]]] = {
     "data": (["s3:getobject"], ["*"]),
     "service_admin": (["sqs:*"], ["*"]),
     "admin": (["*"], ["*"]),
+    "path": (["iam:putrolepolicy"], ["*"]),
+    "shell": (["ssm:startsession"], ["*"]),
 }
 _COLLECTED = datetime(2026, 11, 2, 3, tzinfo=UTC)
 
@@ -86,12 +88,11 @@ def vector_columns(vector: str | None) -> Row:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a service is. `public` is an address on a routed subnet and an open group, `balancer` a load
-    balancer's scheme, `role`
-    scoped, data, service_admin, admin, missing or None, `credential` generic or provider, `mounts` host paths
-    with whether they are
-    read-only, `user` and `has_writable_root` of every container, `scan` Inspector's status of its images
-    (None: never scanned, `public`: not in ECR), `sidecar` a second image's CVEs.
+    """What a service is. `public` is an address on a routed subnet and an open group, `balancer` a load balancer's
+    scheme, `role` scoped, data, service_admin, admin, path (makes itself administrator), shell (opens sessions),
+    missing or None, `credential` generic or provider, `mounts` host paths with whether they are read-only, `user` and
+    `has_writable_root` of every container, `scan` Inspector's status of its images (None: never scanned, `public`: not
+    in ECR), `sidecar` a second image's CVEs.
     """
 
     public: bool = False

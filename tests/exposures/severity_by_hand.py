@@ -33,6 +33,15 @@ LOW_AT_MOST = {
     "container_runs_as_root",
     "execute_command_enabled",
 }
+ADMINISTRATION_WHEN_GRANTED = {
+    "has_direct_policy_escalation_path",
+    "has_trust_policy_hijack_path",
+    "has_credential_minting_path",
+    "has_pass_role_create_executor_path",
+    "has_swap_role_existing_executor_path",
+    "has_pass_role_task_hijack_path",
+    "has_role_chain_escalation_path",
+}
 LOW, MODERATE, HIGH, VERY_HIGH = 1, 2, 3, 4
 
 
@@ -62,7 +71,7 @@ def vulnerability_likelihood(row: Row, exposed: bool) -> int:
 
 
 def service_impact(reason: str) -> str:
-    if reason.startswith("host escape") or "allows administration" in reason:
+    if reason.startswith("host escape") or "allows administration" in reason or "make itself administrator" in reason:
         return "High"
     if "could not be read" in reason:
         return "Unknown"
@@ -108,10 +117,12 @@ class Stored:
                 not path["container_names"] or unscanned & set(path["container_names"]) for path in self.paths[service]
             )
             return min(matrix(MODERATE if exposed and reached else LOW, impact), 1)
-        is_escape = trait == "dangerous_linux_capability" and any(item["is_host_escape"] for item in evidence)
-        if trait in LOW_AT_MOST and not is_escape:
+        is_granted = trait == "dangerous_linux_capability" and any(item["is_host_escape"] for item in evidence)
+        if trait in LOW_AT_MOST and not is_granted:
             return min(matrix(LOW, impact), 1)
-        if trait not in MODERATE_WHEN_EXPOSED and not is_escape:
+        if trait in ADMINISTRATION_WHEN_GRANTED:
+            is_granted = any(item["grants_administration"] for item in evidence)
+        if trait not in MODERATE_WHEN_EXPOSED and not is_granted:
             return 0
         likelihood = MODERATE if exposed else LOW
         if trait == "cleartext_credentials" and any(item["is_provider_pattern"] for item in evidence):

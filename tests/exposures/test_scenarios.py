@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.exposures.night import Night, Results, assess, cve, digest_of
+from tests import sql_harness
+from tests.exposures.night import ACCOUNT, Night, Results, assess, cve, digest_of
 
 PARTIAL = "AV:N/AC:L/PR:L/UI:N/C:L/I:L/A:N"
 
@@ -16,6 +17,8 @@ def results() -> Results:
     night.service("both-ways", public=True, balancer="internet-facing", cves=(cve(epss=0.5),))
     night.service("admin", public=True, role="admin")
     night.service("admin-with-credential", public=True, role="admin", credential="generic")
+    night.service("path", public=True, role="path")
+    night.service("shell", public=True, role="shell")
     night.service("redis", public=True, ports=(6379, 8080), role="data")
     night.service(
         "packages",
@@ -80,6 +83,17 @@ def test_a_role_takes_its_administration_with_it(results: Results) -> None:
     assert left["public_ip"] == "MEDIUM"
     # The credential keeps the impact at Medium once the administration is gone.
     assert after(results, "admin-with-credential")["administrative_access_policy"] == "MEDIUM"
+
+
+def test_a_path_takes_what_it_costs_with_it(results: Results) -> None:
+    # Moderate × High, and Moderate × Medium, are Moderate × Low without the path: the open group alone.
+    severities = {name: results.exposures()[name]["severity"] for name in ("path", "shell")}
+    assert severities == {"path": "HIGH", "shell": "MEDIUM"}
+    left = after(results, "path")
+    assert left["has_direct_policy_escalation_path"] == left["iam_role_assumable"] == "LOW"
+    assert left["public_ip"] == "MEDIUM"  # Low × High: the path drives without the exposure too
+    left = after(results, "shell")
+    assert left["has_access_existing_executor_path"] == left["iam_role_assumable"] == "LOW"
 
 
 def test_a_sensitive_port_is_gone_with_its_path(results: Results) -> None:
@@ -150,3 +164,29 @@ def test_capabilities_go_together_and_tracing_needs_the_hosts_processes(results:
 def test_one_escape_of_two_leaves_the_other(results: Results) -> None:
     left = after(results, "two-escapes")
     assert left["task_definition_privileged"] == left["dangerous_linux_capability"] == "MEDIUM"
+
+
+@pytest.mark.parametrize(
+    ("actions", "impact"), [(["*"], "High"), (["iam:putrolepolicy"], "High"), (["s3:getobject"], "Low")]
+)
+def test_what_an_instance_role_leads_to_is_what_a_compromise_costs(actions: list[str], impact: str) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/instance"
+    statement = {"role_arn": role, "policy_name": "p", "effect": "Allow", "actions": actions, "resources": ["*"]}
+    with sql_harness.assess(
+        {
+            "service": [
+                {"resource_id": "svc", "launch_type": "EC2", "desired_count": 1, "task_definition_arn": "td:1"}
+            ],
+            "task_definition": [{"task_definition_arn": "td:1", "network_mode": "host"}],
+            "task": [
+                {"resource_id": "svc", "task_arn": "t", "task_definition_arn": "td:1", "container_instance_arn": "ci"}
+            ],
+            "container_instance": [{"container_instance_arn": "ci", "ec2_instance_id": "i-1"}],
+            "instance": [{"instance_id": "i-1", "instance_profile_arn": "profile", "security_group_ids": []}],
+            "role": [{"role_arn": role, "instance_profile_arns": ["profile"]}],
+            "role_statement": [statement],
+        }
+    ) as connection:
+        found = sql_harness.records(connection, "select impact, driver from exposures.exposure")
+    # The role is the instance's: it costs, and drives nothing by itself.
+    assert found == [{"impact": impact, "driver": "host_network_mode"}]

@@ -29,7 +29,10 @@ STORIES: dict[str, tuple[list[dict[str, Any] | None], list[tuple[str, str | None
         [("opened", "INFORMATIONAL", "LOW"), None],
     ),
     "born": ([None, {"public": True}, {"public": True}], [("opened", None, "LOW"), None]),
-    "born-harmless": ([None, {"role": "scoped"}, {"role": "data"}], [None, None]),
+    "born-harmless": (
+        [None, {"role": "scoped"}, {"role": "data"}],
+        [None, ("changed", "INFORMATIONAL", "INFORMATIONAL")],
+    ),
     "resolved": (
         [{"public": True}, {"role": "scoped"}, {"role": "scoped"}],
         [("resolved", "LOW", "INFORMATIONAL"), None],

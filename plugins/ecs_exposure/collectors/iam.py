@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors.base import Collector, Context, Row, Rows, moment, required, tags_json
 
 FILTER = ["Role", "LocalManagedPolicy", "AWSManagedPolicy"]  # no users, no groups: neither applies to a role
@@ -30,11 +31,32 @@ class Document:
 
 
 def collect_roles(context: Context) -> Rows:
-    """Rows of role and role_statement.
+    """Rows of role, role_statement and role_trust.
 
     Managed policies are read in their default version; those the listing leaves out are fetched one by one.
     """
     iam = context.client("iam")
+    try:
+        roles, managed = _listed(iam)
+    except RecursionError as error:  # botocore decodes the documents
+        raise IncompleteAnswer("a policy document is nested too deeply to be decoded") from error
+    malformed: list[str] = []
+    for role in roles:
+        yield "role", _role(context, role)
+        for index, statement in enumerate(trust_statements(role.get("AssumeRolePolicyDocument"))):
+            yield "role_trust", context.row(role_arn=role["Arn"], statement_index=index, **statement)
+        for document in _documents(iam, role, managed):
+            for index, statement in enumerate(statements(document.content)):
+                if MALFORMED in statement:
+                    malformed.append(f"{role['RoleName']}: {document.kind} {document.name}")
+                yield "role_statement", _statement(context, role["Arn"], document, index, statement)
+    if malformed:
+        names = "; ".join(dict.fromkeys(malformed))
+        context.note("role_statement", f"policy documents that cannot be read, kept as unknown permissions: {names}")
+
+
+def _listed(iam: Any) -> tuple[list[Row], dict[str, Any]]:
+    """The account's roles, and the default documents of its managed policies by ARN."""
     roles: list[Row] = []
     managed: dict[str, Any] = {}
     pages = iam.get_paginator("get_account_authorization_details").paginate(
@@ -47,31 +69,29 @@ def collect_roles(context: Context) -> Rows:
             default = next((version for version in versions if version.get("IsDefaultVersion")), None)
             if default is not None and "Document" in default:
                 managed[policy["Arn"]] = default["Document"]
-    malformed: list[str] = []
-    for role in roles:
-        yield "role", _role(context, role)
-        for document in _documents(iam, role, managed):
-            for index, statement in enumerate(statements(document.content)):
-                if MALFORMED in statement:
-                    malformed.append(f"{role['RoleName']}: {document.kind} {document.name}")
-                yield "role_statement", _statement(context, role["Arn"], document, index, statement)
-    if malformed:
-        names = "; ".join(dict.fromkeys(malformed))
-        context.note("role_statement", f"policy documents that cannot be read, kept as unknown permissions: {names}")
+    return roles, managed
 
 
 def _role(context: Context, role: Row) -> Row:
-    trust = role.get("AssumeRolePolicyDocument")
     return context.row(
         role_arn=role["Arn"],
         role_name=role["RoleName"],
-        trust_policy=trust if trust is None or isinstance(trust, str) else json.dumps(trust, sort_keys=True),
+        trust_policy=_document_text(role.get("AssumeRolePolicyDocument")),
         boundary_arn=_boundary(role),
         attached_policy_arns=sorted(policy["PolicyArn"] for policy in role.get("AttachedManagedPolicies", [])),
         instance_profile_arns=sorted(profile["Arn"] for profile in role.get("InstanceProfileList", [])),
         last_used_at=moment(role.get("RoleLastUsed", {}).get("LastUsedDate")),
         tags=tags_json(role.get("Tags", [])),
     )
+
+
+def _document_text(document: object) -> str | None:
+    if document is None or isinstance(document, str):
+        return document
+    try:
+        return json.dumps(document, sort_keys=True)
+    except RecursionError:
+        return None
 
 
 def _boundary(role: Row) -> str | None:
@@ -120,23 +140,19 @@ def statements(document: object) -> list[Row]:
     if isinstance(document, str):
         try:
             document = json.loads(document)
-        except ValueError:
+        except (ValueError, RecursionError):
             return [_unreadable("not JSON")]
     if not isinstance(document, dict):
         return [_unreadable("no document")]
-    members = {str(name).lower(): value for name, value in document.items()}
-    found = members.get("statement")
-    if isinstance(found, dict):
-        found = [found]
-    if not isinstance(found, list):
+    if "statement" not in _members(document):
         return [_unreadable("no Statement")]
-    return [_columns(item) for item in found]
+    return [_columns(item) for item in _statement_list(document)]
 
 
 def _columns(statement: object) -> Row:
     if not isinstance(statement, dict):
         return _unreadable("statement is not an object")
-    members = {str(name).lower(): value for name, value in statement.items()}
+    members = _members(statement)
     effect = str(members.get("effect", "")).strip().capitalize()
     actions, not_actions = _patterns(members.get("action")), _patterns(members.get("notaction"))
     resources, not_resources = _patterns(members.get("resource")), _patterns(members.get("notresource"))
@@ -146,15 +162,79 @@ def _columns(statement: object) -> Row:
         return _unreadable("needs one of Action and NotAction")
     if (resources is None) == (not_resources is None):
         return _unreadable("needs one of Resource and NotResource")
-    condition = members.get("condition")
     return {
         "effect": effect,
         "actions": _lower(actions),
         "not_actions": _lower(not_actions),
         "resources": resources,
         "not_resources": not_resources,
-        "condition": json.dumps(condition, sort_keys=True, default=str) if condition else None,
+        "condition": _condition(members),
+        "sid": _sid(members),
     }
+
+
+def trust_statements(document: object) -> list[Row]:
+    """A trust policy's statements as columns of role_trust, without any judgement; read as leniently as `statements`.
+
+    A document or statement that cannot be read is a row without actions and without principals: who may assume the
+    role is unknown then, not nobody.
+    """
+    return [_trust_columns(item) for item in _statement_list(document)]
+
+
+def _trust_columns(statement: object) -> Row:
+    members = _members(statement)
+    principal = members.get("principal")
+    if isinstance(principal, str):
+        principals: list[str] | None = [principal.strip()]
+    elif isinstance(principal, dict):
+        named = {str(kind).strip(): _patterns(value) for kind, value in principal.items()}
+        is_complete = all(found is not None for found in named.values())
+        principals = (
+            [f"{kind}:{item}" for kind, found in named.items() for item in found or []] if is_complete else None
+        )
+    else:
+        principals = None
+    return {
+        "effect": "Deny" if str(members.get("effect", "")).strip().lower() == "deny" else "Allow",
+        "actions": _lower(_patterns(members.get("action"))),
+        "principals": None if principals is None else sorted(set(principals)),
+        "condition": _condition(members),
+    }
+
+
+def _statement_list(document: object) -> list[object]:
+    """The statements of a document, which may still be JSON text; one None for what has none."""
+    if isinstance(document, str):
+        try:
+            document = json.loads(document)
+        except (ValueError, RecursionError):
+            return [None]
+    found = _members(document).get("statement")
+    if isinstance(found, dict):
+        return [found]
+    return found if isinstance(found, list) else [None]
+
+
+def _members(value: object) -> Row:
+    """The members of a JSON object by lower-case name; none for anything else."""
+    return {str(name).lower(): item for name, item in value.items()} if isinstance(value, dict) else {}
+
+
+def _condition(members: Row) -> str | None:
+    """The Condition block as JSON text. One nested too deeply to be written is still a condition, which may fail."""
+    condition = members.get("condition")
+    if not condition:
+        return None
+    try:
+        return json.dumps(condition, sort_keys=True, default=str)
+    except RecursionError:
+        return json.dumps({MALFORMED: "nested too deeply"})
+
+
+def _sid(members: Row) -> str | None:
+    sid = members.get("sid")
+    return sid if isinstance(sid, str) and sid else None
 
 
 def _patterns(value: object) -> list[str] | None:
@@ -177,8 +257,9 @@ def _unreadable(reason: str) -> Row:
         "resources": None,
         "not_resources": None,
         "condition": json.dumps({MALFORMED: reason}),
+        "sid": None,
         MALFORMED: True,
     }
 
 
-ROLES = Collector("iam_roles", "iam", ("role", "role_statement"), "global", collect_roles)
+ROLES = Collector("iam_roles", "iam", ("role", "role_statement", "role_trust"), "global", collect_roles)

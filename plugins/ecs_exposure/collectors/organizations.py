@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ecs_exposure.aws import GLOBAL, AwsAccess
 from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
 from ecs_exposure.collectors.base import Row, Target, listing, required, tags_json
+from ecs_exposure.collectors.service_control import CONTROL_DATASETS, Control, collect_control
 from ecs_exposure.settings import PREFIX, Settings
 
 ACCOUNT_DATASET = "account"
+ORGANIZATION_DATASETS = (ACCOUNT_DATASET, *CONTROL_DATASETS)
+"""Written by discovery, for the account that is asked about the organisation, whether or not it is scanned itself."""
 
 
 class DiscoveryError(Exception):
@@ -22,11 +25,21 @@ class DiscoveryError(Exception):
 
 @dataclass
 class Organization:
-    """Accounts (rows of dataset account), the targets to scan, and the coverage rows that only discovery can write."""
+    """Accounts (rows of dataset account), the targets to scan, the coverage rows that only discovery can write, and the
+    rows of ORGANIZATION_DATASETS by dataset.
+    """
 
     accounts: list[Row]
     targets: list[Target]
     coverage: list[Row]
+    rows: dict[str, list[Row]]
+
+
+class _Place(NamedTuple):
+    """Where an account stands: names of the units above it, and ids from the root down to its own."""
+
+    path: str
+    line: tuple[str, ...]
 
 
 def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Organization:
@@ -48,7 +61,8 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
             "MasterAccountId"
         ]
         found = list(listing(client, "list_accounts", "Accounts"))
-        paths = dict(_paths(client))
+        roots = list(listing(client, "list_roots", "Roots"))
+        places = dict(_places(client, roots))
     except AWS_ERRORS as error:
         _, message = classify(error)
         raise DiscoveryError(
@@ -70,46 +84,67 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
                 "account_name": account.get("Name"),
                 "status": state,
                 "is_management": account_id == management_id,
-                "ou_path": paths.get(account_id, "/"),
+                "ou_path": places[account_id].path if account_id in places else "/",
                 "tags": tags.of(account_id) if is_scanned else None,
             }
         )
-        places = [(region, REGION_DATASETS + IMAGE_DATASETS) for region in settings.regions] + [
+        scopes = [(region, REGION_DATASETS + IMAGE_DATASETS) for region in settings.regions] + [
             (GLOBAL, GLOBAL_DATASETS)
         ]
-        for region, datasets in places:
+        for region, datasets in scopes:
             if is_scanned:
                 targets.append(Target(account_id, region))
             elif reason is not None:
                 coverage += [_excluded(account_id, region, dataset, reason) for dataset in datasets]
-    calls = access.calls(settings.organization_account_id, GLOBAL, "organizations")
-    coverage.append(
-        {
-            "account_id": settings.organization_account_id,
-            "region": GLOBAL,
-            "dataset": ACCOUNT_DATASET,
-            "status": "ok",
-            "rows": len(accounts),
-            "api_calls": calls,
-            "message": tags.message,
-            "collected_at": datetime.now(UTC),
-            "observed_date": snapshot_date,
-        }
-    )
-    return Organization(accounts, targets, coverage)
+    asked = settings.organization_account_id
+    calls = access.calls(asked, GLOBAL, "organizations")
+    control = _control(client, roots, places)
+    spent = access.calls(asked, GLOBAL, "organizations") - calls
+    coverage += [
+        _seen(asked, ACCOUNT_DATASET, "ok", len(accounts), calls, tags.message, snapshot_date),
+        *(
+            _seen(asked, name, control.status, len(control.rows[name]), spent, control.message, snapshot_date)
+            for name, spent in zip(CONTROL_DATASETS, (spent, 0), strict=True)
+        ),
+    ]
+    own = {"account_id": asked, "region": GLOBAL, "observed_date": snapshot_date}
+    rows = {name: [own | row for row in found_rows] for name, found_rows in control.rows.items()}
+    return Organization(accounts, targets, coverage, {ACCOUNT_DATASET: accounts, **rows})
 
 
-def _paths(client: Any) -> Iterator[tuple[str, str]]:
-    """(account, names of the units above it) of the whole organisation; an account directly under the root stands at
-    `/`.
+def _control(client: Any, roots: list[Row], places: dict[str, _Place]) -> Control:
+    """Without service control policies a scan still says what roles may do, as before them: nothing here is a
+    DiscoveryError.
     """
-    parents = [(root["Id"], "/") for root in listing(client, "list_roots", "Roots")]
+    try:
+        return collect_control(client, roots, {account_id: place.line for account_id, place in places.items()})
+    except AWS_ERRORS as error:
+        return Control(*classify(error))
+
+
+def _seen(account_id: str, dataset: str, status: str, rows: int, calls: int, message: str | None, day: date) -> Row:
+    return {
+        "account_id": account_id,
+        "region": GLOBAL,
+        "dataset": dataset,
+        "status": status,
+        "rows": rows if status == "ok" else None,
+        "api_calls": calls,
+        "message": message,
+        "collected_at": datetime.now(UTC),
+        "observed_date": day if status == "ok" else None,
+    }
+
+
+def _places(client: Any, roots: list[Row]) -> Iterator[tuple[str, _Place]]:
+    """(account, where it stands) of the whole organisation; an account directly under the root stands at `/`."""
+    parents: list[tuple[str, str, tuple[str, ...]]] = [(root["Id"], "/", (root["Id"],)) for root in roots]
     while parents:
-        parent_id, path = parents.pop()
+        parent_id, path, line = parents.pop()
         for account in listing(client, "list_accounts_for_parent", "Accounts", ParentId=parent_id):
-            yield account["Id"], path
+            yield account["Id"], _Place(path, (*line, account["Id"]))
         units = listing(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=parent_id)
-        parents += [(unit["Id"], f"{path.rstrip('/')}/{unit['Name']}") for unit in units]
+        parents += [(unit["Id"], f"{path.rstrip('/')}/{unit['Name']}", (*line, unit["Id"])) for unit in units]
 
 
 class _Tags:

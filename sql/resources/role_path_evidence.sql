@@ -1,0 +1,47 @@
+-- One row per role below administration × trait its paths make: what an engineer needs to see to believe it and to take it away.
+-- (An administrator can take every path; its trait says so once.)
+--   methods      the paths with their actions (reference.permission_paths), and named resources where the path is not on everything
+--   statements   the Allow statements that make them, as policy and Sid, or position in the document
+with path as (
+    select role_path.*
+    from resources.role_path as role_path
+    join resources.role_administration as administration using (role_arn)
+    where not administration.is_administrator
+),
+method as (
+    select
+        path.role_arn, path.trait, bool_or(path.grants_administration) as grants_administration,
+        list_sort(list({
+            'method': path.method,
+            'actions': string_split(known.actions, ' '),
+            'on': coalesce(path.targets[1:5], ['*'])
+        })) as methods
+    from path
+    join reference.permission_paths as known using (method)
+    group by path.role_arn, path.trait
+),
+needed as (
+    select distinct
+        path.role_arn, path.trait, action.action,
+        action.is_name_free or not path.is_on_everything as is_anywhere
+    from path
+    join resources.path_action as action using (method)
+),
+statement as (
+    select
+        needed.role_arn, needed.trait,
+        list_sort(list(distinct {
+            'policy': applied.policy_name,
+            'statement': coalesce(nullif(applied.sid, ''), applied.statement_index::varchar)
+        })) as statements
+    from needed
+    join resources.applied_statement as applied on applied.holder = needed.role_arn
+    join resources.statement_action as hit
+        on hit.statement_id = applied.statement_id and hit.action = needed.action
+    where applied.holder_kind = 'role' and applied.part <> 'boundary'
+        and hit.effect = 'Allow' and hit.is_certain and (hit.is_everything or needed.is_anywhere)
+    group by needed.role_arn, needed.trait
+)
+select method.*, statement.statements
+from method
+join statement using (role_arn, trait)

@@ -1,0 +1,5 @@
+-- One row per task role in force, below administration, that can remove what restricts it or others.
+-- Decided from identity policies (resources.role_path); evidence holds the methods and the statements that make them.
+select resource_id, account_id, region, evidence
+from resources.service_path
+where trait = 'has_remove_restriction_path'
