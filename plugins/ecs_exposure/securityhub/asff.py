@@ -15,7 +15,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice
@@ -23,7 +24,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ecs_exposure.securityhub.content import content_hash
+from ecs_exposure.securityhub.content import content_hash, evidence_of
 from ecs_exposure.securityhub.resources import MAX_ID, identified, resources, vulnerabilities
 from ecs_exposure.securityhub.text import clean, cut, fields
 from ecs_exposure.settings import Settings
@@ -113,6 +114,7 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
     """
     first_observed = timestamp(row["first_observed_date"])
     named = identified(row, partition)
+    hits = _hits(row)
     finding: dict[str, Any] = {
         "SchemaVersion": SCHEMA_VERSION,
         "Id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
@@ -126,13 +128,13 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
         "LastObservedAt": timestamp(max(row["observed_date"], row["first_observed_date"])),
         "RecordState": "ACTIVE",
         "Title": cut(row["title"], MAX_TITLE) or "ECS service is exposed",
-        "Description": cut(_description(row), MAX_DESCRIPTION),
+        "Description": cut(_description(row, hits), MAX_DESCRIPTION),
         "FindingProviderFields": {
             "Severity": {"Label": row["severity"], "Original": cut(_original(row), MAX_ORIGINAL)},
-            "Types": _types(row),
+            "Types": _types(row, hits),
         },
-        "Remediation": {"Recommendation": _recommendation(row)},
-        "ProductFields": _product_fields(row, resources_total=len(named) + 1),
+        "Remediation": {"Recommendation": _recommendation(row, hits)},
+        "ProductFields": _product_fields(row, hits, resources_total=len(named) + 1),
         "Resources": list(islice(resources(row, named, partition), MAX_RESOURCES)),
     }
     if account_name := cut(row["account_name"] or "", MAX_ACCOUNT_NAME):
@@ -189,72 +191,93 @@ def wire_bytes(finding: Mapping[str, Any]) -> int:
 # --- texts ----------------------------------------------------------------------------------------------------------
 
 
-def _hits(row: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Trait details that hit: the driver's first, AWS's before ours, then misconfigurations, reachability,
-    vulnerabilities, the rest; else by name.
+@dataclass(frozen=True)
+class _Hit:
+    """A trait that hit, and each piece of its evidence as (word, clean text) pairs; a bare value has no word."""
+
+    trait: str
+    category: str
+    title: str
+    recommendation: str | None
+    url: str | None
+    evidence: list[list[tuple[str, str]]]
+
+
+def _hits(row: Mapping[str, Any]) -> list[_Hit]:
+    """Traits that hit: the driver's first, AWS's before ours, then misconfigurations, reachability, vulnerabilities,
+    the rest; else by name.
     """
     order = {"Misconfiguration": 1, "Reachability": 2, "Vulnerability": 3}
     hits = [trait for trait in row["trait_details"] if trait["state"] == "hit"]
-    return sorted(
-        hits,
+    hits.sort(
         key=lambda trait: (
             trait["trait"] != row["driver"], trait["is_ours"], order.get(trait["category"], 4), trait["trait"],
-        ),
+        )
     )  # fmt: skip
+    return [
+        _Hit(
+            trait["trait"],
+            trait["category"],
+            cut(trait["title"] or trait["trait"].replace("_", " "), 120).rstrip("."),
+            trait["recommendation"],
+            trait["url"],
+            [_said(item) for item in evidence_of(trait["evidence"])],
+        )
+        for trait in hits
+    ]
 
 
-def _description(row: Mapping[str, Any]) -> str:
-    hits = _hits(row)
+def _description(row: Mapping[str, Any], hits: Sequence[_Hit]) -> str:
     least = "at least " if row["is_minimum"] else ""
-    driver = next((f"“{_title(trait)}”" for trait in hits if trait["trait"] == row["driver"]), row["driver"])
+    driver = next((f"“{hit.title}”" for hit in hits if hit.trait == row["driver"]), row["driver"])
     sentences = [
         f"ECS service {cut(row['service_name'], 100)} in cluster {cut(row['cluster_name'], 100)} "
         f"has {least}{row['severity']} exposure: likelihood {row['likelihood'] or 'unknown'} "
         f"because of {cut(driver or 'no single cause', 125)}, impact {row['impact']}."
     ]
-    sentences += [f"{_title(trait)}{_shown_evidence(trait)}." for trait in hits]
+    for hit in hits:
+        sentences.append(f"{hit.title}{_shown_evidence(hit)}.")
+        if sum(map(len, sentences)) > MAX_DESCRIPTION:
+            break  # the rest would be cut anyway
     if row["is_minimum"] and row["minimum_reason"]:
         sentences.append(f"Not seen or not known: {cut(row['minimum_reason'], 200)}.")
     return " ".join(sentences)
 
 
-def _title(trait: Mapping[str, Any]) -> str:
-    return cut(trait["title"] or trait["trait"].replace("_", " "), 120).rstrip(".")
-
-
-def _shown_evidence(trait: Mapping[str, Any], *, objects: int = 2) -> str:
-    evidence = _evidence(trait)
-    shown = [text for item in evidence[:objects] if (text := _spoken(item, is_short=True))]
+def _shown_evidence(hit: _Hit, *, objects: int = 2) -> str:
+    shown = [text for item in hit.evidence[:objects] if (text := _in_short(item))]
     if not shown:
         return ""
-    more = f"; {len(evidence) - objects} more" if len(evidence) > objects else ""
+    more = f"; {len(hit.evidence) - objects} more" if len(hit.evidence) > objects else ""
     return f" ({'; '.join(shown)}{more})"
 
 
-def _evidence(trait: Mapping[str, Any]) -> list[Any]:
-    evidence = json.loads(trait["evidence"] or "[]")
-    return evidence if isinstance(evidence, list) else [evidence]
-
-
-def _spoken(item: Any, *, is_short: bool = False) -> str:
-    """One piece of evidence in words: `container web, path /etc`; nested values as JSON. Short: ARNs without account
-    and Region, which the finding names anyway.
-    """
-    if not isinstance(item, Mapping):
-        return cut(item, 160 if is_short else MAX_PRODUCT_FIELD)
-    words = []
+def _said(item: Any) -> list[tuple[str, str]]:
+    """One piece of evidence (decoded JSON) as words and texts; nested values as JSON, what is empty left out."""
+    if not isinstance(item, dict):
+        return [("", cut(item, MAX_PRODUCT_FIELD))]
+    said = []
     for key, value in item.items():
         if value is None or value == "" or value == []:
             continue
         if isinstance(value, list):
-            value = ", ".join(json.dumps(part) if isinstance(part, Mapping) else str(part) for part in value)
+            value = ", ".join([json.dumps(part) if isinstance(part, dict) else str(part) for part in value])
         elif isinstance(value, bool):
             value = "yes" if value else "no"
-        elif isinstance(value, Mapping):
+        elif isinstance(value, dict):
             value = json.dumps(value)
-        text = cut(value, 100 if is_short else MAX_PRODUCT_FIELD)
-        words.append(f"{key.replace('_', ' ')} {_ARN.sub('', text) if is_short else text}")
-    return cut(", ".join(words), 240 if is_short else MAX_PRODUCT_FIELD)
+        said.append((key.replace("_", " ") + " ", cut(value, MAX_PRODUCT_FIELD)))
+    return said
+
+
+def _in_full(item: list[tuple[str, str]]) -> str:
+    """`container web, path /etc`."""
+    return cut(", ".join([word + text for word, text in item]), MAX_PRODUCT_FIELD)
+
+
+def _in_short(item: list[tuple[str, str]]) -> str:
+    """The same with long texts cut and ARNs without account and Region, which the finding names anyway."""
+    return cut(", ".join([word + _ARN.sub("", cut(text, 100 if word else 160)) for word, text in item]), 240)
 
 
 def _original(row: Mapping[str, Any]) -> str:
@@ -262,35 +285,34 @@ def _original(row: Mapping[str, Any]) -> str:
     return f"likelihood={row['likelihood'] or 'none'};impact={row['impact']};p={'unknown' if p is None else f'{p:.3f}'}"
 
 
-def _types(row: Mapping[str, Any]) -> list[str]:
-    hits = {trait["trait"] for trait in _hits(row)}
-    categories = {trait["category"] for trait in _hits(row)}
+def _types(row: Mapping[str, Any], hits: Sequence[_Hit]) -> list[str]:
+    traits = {hit.trait for hit in hits}
+    categories = {hit.category for hit in hits}
     types = {
-        f"{_CHECKS}/Vulnerabilities/CVE": bool(hits & {"vulnerability", "high_priority_vulnerability"}),
+        f"{_CHECKS}/Vulnerabilities/CVE": bool(traits & {"vulnerability", "high_priority_vulnerability"}),
         _CONFIGURATION: "Misconfiguration" in categories,
         f"{_CHECKS}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
-        "TTPs/Privilege Escalation": bool(hits & _PRIVILEGES),
-        "Effects/Data Exposure": "cleartext_credentials" in hits,
+        "TTPs/Privilege Escalation": bool(traits & _PRIVILEGES),
+        "Effects/Data Exposure": "cleartext_credentials" in traits,
     }
     return [name for name, applies in types.items() if applies] or [_CONFIGURATION]
 
 
-def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
+def _recommendation(row: Mapping[str, Any], hits: Sequence[_Hit]) -> dict[str, str]:
     """The fix that lowers the exposure most, then how to go about the trait behind it; AWS's page of that trait."""
-    hits = _hits(row)
     fix = row["fix"]
-    named = [trait for trait in hits if fix and fix["kind"] == "trait" and trait["trait"] == fix["removed"]]
-    patched = [trait for trait in hits if fix and fix["kind"] != "trait" and trait["category"] == "Vulnerability"]
-    trait = next(iter(named or patched or hits), None)
+    named = [hit for hit in hits if fix and fix["kind"] == "trait" and hit.trait == fix["removed"]]
+    patched = [hit for hit in hits if fix and fix["kind"] != "trait" and hit.category == "Vulnerability"]
+    about = next(iter(named or patched or hits), None)
     sentences = []
     if fix:
         gain = f"{row['severity']} becomes {fix['severity_after']}"
         if fix["severity_after"] == row["severity"]:
             gain = f"{row['severity']} stays, the score falls to {fix['score_after']:.0f}"
         sentences.append(f"{cut(fix['description'], 240).rstrip('.')}: {gain}.")
-    if trait and trait["recommendation"]:
-        sentences.append(trait["recommendation"])
-    url = clean((trait and trait["url"]) or "")
+    if about and about.recommendation:
+        sentences.append(about.recommendation)
+    url = clean((about and about.url) or "")
     return {
         "Text": cut(" ".join(sentences), MAX_RECOMMENDATION)
         or "Deploy a new task definition revision without the named traits.",
@@ -298,7 +320,7 @@ def _recommendation(row: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _product_fields(row: Mapping[str, Any], *, resources_total: int) -> dict[str, str]:
+def _product_fields(row: Mapping[str, Any], hits: Sequence[_Hit], *, resources_total: int) -> dict[str, str]:
     fix = row["fix"] or {}
     values: dict[str, object] = {
         **{name: _as_text(row[name]) for name in _TOLD},
@@ -310,9 +332,7 @@ def _product_fields(row: Mapping[str, Any], *, resources_total: int) -> dict[str
         "images": _as_text([image["image"] for image in row["images"]]),
     }
     # What room is left goes to evidence in full, the driver's first.
-    values |= {
-        f"evidence/{trait['trait']}": "; ".join(filter(None, map(_spoken, _evidence(trait)))) for trait in _hits(row)
-    }
+    values |= {f"evidence/{hit.trait}": "; ".join(filter(None, map(_in_full, hit.evidence))) for hit in hits}
     return fields(values, most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=MAX_PRODUCT_FIELD)
 
 

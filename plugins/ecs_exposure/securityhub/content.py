@@ -14,6 +14,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 # Evidence keys whose values change without anyone changing the service.
@@ -40,11 +41,18 @@ _ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f.:]+(%.+)?")  # spares the many other val
 _BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
 
 
+@lru_cache(maxsize=256)
+def evidence_of(text: str | None) -> list[Any]:
+    """A trait's evidence, decoded; several readers ask for the same in turn, so it is not to be changed."""
+    evidence = json.loads(text or "[]")
+    return evidence if isinstance(evidence, list) else [evidence]
+
+
 def durable(evidence: Any) -> Any:
     """Evidence (decoded JSON) without what drifts; lists sorted and without duplicates, so that two tasks alike count
     as one.
     """
-    if isinstance(evidence, Mapping):
+    if isinstance(evidence, dict):
         kept = {
             key: durable(value)
             for key, value in evidence.items()
@@ -52,8 +60,11 @@ def durable(evidence: Any) -> Any:
         }
         return {key: value for key, value in kept.items() if value not in ({}, [], None)}
     if isinstance(evidence, list):
-        kept_items = (durable(item) for item in evidence if not _is_volatile(item))
-        unique = {_canonical(item): item for item in kept_items if item not in ({}, [], None)}
+        items = (durable(item) for item in evidence if not _is_volatile(item))
+        kept_items = [item for item in items if item not in ({}, [], None)]
+        if len(kept_items) < 2:
+            return kept_items
+        unique = {_canonical(item): item for item in kept_items}
         return [unique[key] for key in sorted(unique)]
     return evidence
 
@@ -79,7 +90,7 @@ def _is_volatile(value: Any) -> bool:
 def content_hash(row: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of what a row of `findings.finding` durably says. Equal hash: nothing is sent but heartbeats."""
     hits = {
-        trait["trait"]: [] if trait["trait"] in _BY_PROBABILITY else durable(json.loads(trait["evidence"] or "[]"))
+        trait["trait"]: [] if trait["trait"] in _BY_PROBABILITY else durable(evidence_of(trait["evidence"]))
         for trait in row["trait_details"]
         if trait["state"] == "hit"
     }
