@@ -19,7 +19,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from measured import Limits, in_child, usage
+from measured import Children, Limits, in_child, usage
 
 FIRST = date(2026, 1, 1)
 MAX_SECONDS, MAX_MIB = 30, 2048
@@ -123,11 +123,12 @@ def _child(job: dict[str, Any]) -> int:
     from ecs_exposure.lake import Lake
     from ecs_exposure.settings import load
 
+    children = Children()
     day = date.fromisoformat(job["day"])
     settings = load(lake=job["lake"], sql=Path(job["sql"]), organization_account_id="100000000000")
     with Lake.open(job["lake"]) as lake:
         summary = assess(settings, lake, day)
-        spent = usage()  # before the counting below
+        spent = usage(children)  # before the counting below
         import duckdb
         from ecs_exposure.models import trait_texts
         from ecs_exposure.schemas.results import RESULTS

@@ -6,9 +6,13 @@ import json
 import resource
 import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 ROOT = Path(__file__).parents[1]
 
@@ -30,17 +34,37 @@ def in_child(script: str, job: dict[str, Any], environ: dict[str, str]) -> dict[
     return answer | {"wall": wall}
 
 
-def usage() -> dict[str, float]:
-    """CPU seconds and peak resident MiB of this process so far; the child calls it last.
+class Children:
+    """Peak resident MiB of the processes that this one starts, sampled: they are gone when it ends."""
+
+    def __init__(self) -> None:
+        self.peak = 0.0
+        threading.Thread(target=self._sample, daemon=True).start()
+
+    def _sample(self) -> None:
+        me = psutil.Process()
+        while True:
+            total = 0
+            for child in me.children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    total += child.memory_info().rss
+            self.peak = max(self.peak, total / 2**20)
+            time.sleep(0.1)
+
+
+def usage(children: Children | None = None) -> dict[str, float]:
+    """CPU seconds and peak resident MiB of this process so far, its children's added; the child calls it last.
 
     VmHWM and not ru_maxrss: the latter starts at the size of the parent that was forked.
     """
     used = resource.getrusage(resource.RUSAGE_SELF)
+    theirs = resource.getrusage(resource.RUSAGE_CHILDREN)
     status = Path("/proc/self/status")
     peak = used.ru_maxrss / (1024 * 1024 if sys.platform == "darwin" else 1024)
     if status.exists():
         peak = next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
-    return {"cpu": used.ru_utime + used.ru_stime, "rss": peak}
+    cpu = sum(item.ru_utime + item.ru_stime for item in (used, theirs))
+    return {"cpu": cpu, "rss": peak + (children.peak if children else 0)}
 
 
 class Limits:

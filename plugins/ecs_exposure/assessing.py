@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from itertools import islice
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,7 +18,7 @@ from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
-from ecs_exposure.securityhub.asff import finding_rows
+from ecs_exposure.securityhub.documents import finding_batches
 from ecs_exposure.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -76,9 +74,7 @@ def assess(
         changes = dict(
             connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall()
         )
-        lake.commit_day(
-            day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made)
-        )
+        lake.commit_day(day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, made))
     return AssessSummary(day, version, exposures, changes, seconds)
 
 
@@ -146,7 +142,7 @@ def _database(
 
 
 def _result_tables(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, made: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, settings: Settings, made: Iterable[str]
 ) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
     for name in made:
         declared = RESULTS[name.partition(".")[2]]
@@ -155,16 +151,8 @@ def _result_tables(
         yield declared.name, _cast(reader, declared)
     coverage = connection.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
     yield "coverage", coverage.cast(RESULTS["coverage"].schema)
-    finding = RESULTS["finding"]
-    rows = ({"snapshot_date": day, **row} for row in finding_rows(connection, settings))
-    # Documents take some 15 KB each: never all of them at once.
-    parts = (batch for part in _chunks(rows, 2_000) for batch in finding.to_arrow(part).to_batches())
-    yield "finding", pa.RecordBatchReader.from_batches(finding.schema, parts)
-
-
-def _chunks(rows: Iterator[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    while part := list(islice(rows, size)):
-        yield part
+    findings = finding_batches(connection, settings.partition)
+    yield "finding", pa.RecordBatchReader.from_batches(RESULTS["finding"].schema, findings)
 
 
 def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:

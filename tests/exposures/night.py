@@ -20,8 +20,7 @@ from ecs_exposure import models
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
-from ecs_exposure.securityhub.asff import finding_rows
-from ecs_exposure.settings import Settings
+from ecs_exposure.securityhub.documents import finding_batches
 
 SQL = Path(__file__).parents[2] / "sql"
 ACCOUNT = "111122223333"
@@ -425,6 +424,7 @@ def assess(
         if with_findings:
             hashes = {
                 row["resource_id"].rpartition("/")[2]: row["content_hash"]
-                for row in finding_rows(connection, Settings(partition="aws"))
+                for batch in finding_batches(connection, "aws")
+                for row in batch.to_pylist()
             }
     return Results(night.day, tables, hashes)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 from ecs_exposure import models
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
-from ecs_exposure.securityhub.asff import finding_rows
-from ecs_exposure.settings import Settings
+from ecs_exposure.securityhub.documents import finding_batches
 from embedded_aws.finding_format import problems
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -113,7 +113,7 @@ class Assessed:
         for model in ("vulnerability", "resource", "finding"):
             select = (SQL / "findings" / f"{model}.sql").read_text(encoding="utf-8")
             self.connection.execute(f"create or replace table findings.{model} as {select}")
-        return RESULTS["finding"].to_arrow(finding_rows(self.connection, Settings(partition="aws"))).to_pylist()
+        return pa.Table.from_batches(finding_batches(self.connection, "aws"), RESULTS["finding"].schema).to_pylist()
 
     def document(self) -> dict[str, Any]:
         (row,) = self.rows()
@@ -249,3 +249,38 @@ def test_definition_role_image_and_groups_are_named(assessed: Assessed) -> None:
     ]  # fmt: skip
     network = resources[0]["Details"]["AwsEcsService"]["NetworkConfiguration"]["AwsVpcConfiguration"]
     assert network == {"AssignPublicIp": "ENABLED", "SecurityGroups": ["sg-1"], "Subnets": ["subnet-1"]}
+
+
+def _many(connection: duckdb.DuckDBPyConnection, services: int) -> None:
+    """As many rows of findings.finding as `services`, each another service's."""
+    connection.execute(
+        """create or replace table findings.finding as
+        select found.* replace (resource_id || '-' || lpad(number::varchar, 5, '0') as resource_id)
+        from findings.finding as found cross join range(?) as numbers (number)""",
+        [services],
+    )
+
+
+def _table(connection: duckdb.DuckDBPyConnection, processes: int | None) -> pa.Table:
+    return pa.Table.from_batches(finding_batches(connection, "aws", processes), RESULTS["finding"].schema)
+
+
+def test_findings_are_the_same_and_in_order_however_many_processes_build_them(assessed: Assessed) -> None:
+    assessed.exposure()
+    assert len(assessed.rows()) == 1
+    _many(assessed.connection, 1700)  # four batches, the last one short
+    alone = _table(assessed.connection, 1)
+    assert alone.num_rows == 1700
+    assert alone["resource_id"].to_pylist() == sorted(alone["resource_id"].to_pylist())
+    assert _table(assessed.connection, 3).equals(alone)
+    assert _table(assessed.connection, None).equals(alone)
+
+
+def test_a_process_that_cannot_build_its_share_is_told(assessed: Assessed, capfd: pytest.CaptureFixture[str]) -> None:
+    assessed.exposure()
+    assessed.rows()
+    _many(assessed.connection, 600)
+    assessed.connection.execute("update findings.finding set tags = 'not JSON' where resource_id like '%-00000'")
+    with pytest.raises(RuntimeError, match="standard error"):
+        _table(assessed.connection, 2)
+    assert "JSONDecodeError" in capfd.readouterr().err

@@ -15,19 +15,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from ecs_exposure.securityhub.content import content_hash, evidence_of
+from ecs_exposure.securityhub.content import evidence_of
 from ecs_exposure.securityhub.resources import MAX_ID, identified, resources, vulnerabilities
 from ecs_exposure.securityhub.text import clean, cut, fields
-from ecs_exposure.settings import Settings
 
 GENERATOR_ID = "ecs-exposure"
 PRODUCT_NAME = "ECS Exposure"
@@ -65,12 +64,6 @@ _PRIVILEGES = frozenset(
 )
 
 
-class Cursor(Protocol):
-    """The part of a DuckDB connection that `finding_rows` uses."""
-
-    def cursor(self) -> Any: ...
-
-
 def finding_id(resource_id: str, account_id: str, region: str, partition: str) -> str:
     """Stable id from the service's key, at most 512 characters: cluster/service where that fits and is plain, else
     its SHA-256.
@@ -85,26 +78,6 @@ def finding_id(resource_id: str, account_id: str, region: str, partition: str) -
 def product_arn(account_id: str, region: str, partition: str) -> str:
     """The account's default product: the only one a custom tool may import for without being on AWS's partner list."""
     return f"arn:{partition}:securityhub:{region}:{account_id}:product/{account_id}/default"
-
-
-def finding_rows(connection: Cursor, settings: Settings, *, chunk: int = 500) -> Iterator[dict[str, Any]]:
-    """Rows of the result table `finding`, in the order of resource_id, read from the model `findings.finding` in
-    chunks.
-    """
-    reader = connection.cursor().sql("select * from findings.finding order by resource_id").to_arrow_reader(chunk)
-    for batch in reader:
-        for row in batch.to_pylist():
-            document = to_asff(row, settings.partition)
-            yield {
-                "snapshot_date": row["snapshot_date"],
-                "account_id": row["account_id"],
-                "region": row["region"],
-                "resource_id": row["resource_id"],
-                "finding_id": document["Id"],
-                "content_hash": content_hash(row),
-                "severity": row["severity"],
-                "document": _as_json(document),
-            }
 
 
 def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
@@ -145,8 +118,8 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
 
 
 def closing_document(known: Mapping[str, Any]) -> str:
-    """A short finding (JSON, as in `finding_rows`) to archive one whose last document is gone; `known` is its row of
-    `publication`.
+    """A short finding (JSON, as in the result table `finding`) to archive one whose last document is gone; `known` is
+    its row of `publication`.
     """
     account_id, region = known["account_id"], known["region"]
     partition = known["resource_id"].split(":")[1]
@@ -169,10 +142,11 @@ def closing_document(known: Mapping[str, Any]) -> str:
         "FindingProviderFields": {"Severity": {"Label": known["severity"] or "LOW"}, "Types": [_CONFIGURATION]},
         "Resources": [{"Type": "AwsEcsService", "Id": known["resource_id"], "Partition": partition, "Region": region}],
     }
-    return _as_json(document)
+    return as_json(document)
 
 
-def _as_json(document: Mapping[str, Any]) -> str:
+def as_json(document: Mapping[str, Any]) -> str:
+    """Equal documents give equal text."""
     return msgspec.json.encode(document, order="sorted").decode()
 
 

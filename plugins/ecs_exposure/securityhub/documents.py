@@ -1,0 +1,128 @@
+"""The result table `finding`: rows of the model `findings.finding`, each with its document, built on every core.
+
+Putting a row in AWS's format takes about half a millisecond of Python, and Python uses one core. So batches of rows go
+to processes of their own (`python -m ecs_exposure.securityhub.documents PARTITION`), Arrow streams in and out, while
+this one builds its share. A pool of `multiprocessing` would import the caller's main module, all of Airflow, in each.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import pyarrow as pa
+
+from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.securityhub.asff import as_json, to_asff
+from ecs_exposure.securityhub.content import content_hash
+
+FINDING = RESULTS["finding"]
+ROWS_A_BATCH = 500  # documents take some 12 KB each: never all of them at once
+ROWS_A_PROCESS = 2_000  # fewer are built before another process has started
+MAX_PROCESSES = 4
+
+
+class Cursor(Protocol):
+    """The part of a DuckDB connection that `finding_batches` uses."""
+
+    def cursor(self) -> Any: ...
+
+
+def finding_batches(connection: Cursor, partition: str, processes: int | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches of the result table `finding`, in the order of resource_id, from the model `findings.finding`.
+
+    `processes`, this one included, is by default as many as there are cores and work for. Raises RuntimeError when a
+    process ends before its batch is built; what it said is on standard error.
+    """
+    cursor = connection.cursor()
+    if processes is None:
+        ((total,),) = cursor.execute("select count(*) from findings.finding").fetchall()
+        processes = min(os.cpu_count() or 1, MAX_PROCESSES, 1 + total // ROWS_A_PROCESS)
+    reader = cursor.sql("select * from findings.finding order by resource_id").to_arrow_reader(ROWS_A_BATCH)
+    with ExitStack() as running:
+        others = [running.enter_context(_Builder(partition, reader.schema)) for _ in range(processes - 1)]
+        while share := list(islice(reader, len(others) + 1)):
+            *sent, own = share
+            for builder, batch in zip(others, sent, strict=False):
+                builder.send(batch)
+            built = finding_batch(own, partition)
+            for builder, _ in zip(others, sent, strict=False):
+                yield builder.receive()
+            yield built
+
+
+def finding_batch(batch: pa.RecordBatch, partition: str) -> pa.RecordBatch:
+    """The rows of `finding` for rows of `findings.finding`."""
+    rows = []
+    for row in batch.to_pylist():
+        document = to_asff(row, partition)
+        rows.append(
+            {
+                "snapshot_date": row["snapshot_date"],
+                "account_id": row["account_id"],
+                "region": row["region"],
+                "resource_id": row["resource_id"],
+                "finding_id": document["Id"],
+                "content_hash": content_hash(row),
+                "severity": row["severity"],
+                "document": as_json(document),
+            }
+        )
+    return FINDING.to_arrow(rows).to_batches()[0]
+
+
+class _Builder:
+    """A process that builds one batch at a time."""
+
+    def __init__(self, partition: str, schema: pa.Schema) -> None:
+        root = str(Path(__file__).parents[2])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, partition],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))},
+        )
+        self._to = pa.ipc.new_stream(self._process.stdin, schema)
+        self._from: pa.RecordBatchReader | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()  # it holds nothing that is not answered
+        self._process.communicate()
+
+    def send(self, batch: pa.RecordBatch) -> None:
+        try:
+            self._to.write_batch(batch)
+            self._process.stdin.flush()  # type: ignore[union-attr]
+        except BrokenPipeError:
+            raise self._ended() from None
+
+    def receive(self) -> pa.RecordBatch:
+        try:
+            if self._from is None:
+                self._from = pa.ipc.open_stream(self._process.stdout)
+            return self._from.read_next_batch()
+        except (StopIteration, pa.ArrowInvalid):
+            raise self._ended() from None
+
+    def _ended(self) -> RuntimeError:
+        return RuntimeError(f"a process that builds findings ended with {self._process.wait()}; see standard error")
+
+
+def _serve(partition: str) -> None:
+    with pa.ipc.new_stream(sys.stdout.buffer, FINDING.schema) as answers:
+        for batch in pa.ipc.open_stream(sys.stdin.buffer):
+            answers.write_batch(finding_batch(batch, partition))
+            sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    _serve(sys.argv[1])
