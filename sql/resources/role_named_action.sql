@@ -4,18 +4,18 @@
 --   named   self, own_policy, administrator (as in reference.permission_paths) or trusts
 with asking as (
     select
-        applied.holder as role_arn, principal.account_id, principal.control_key, principal.has_boundary,
-        hit.action, hit.passed_to, applied.statement_id,
+        spoken.role_arn, principal.account_id, principal.control_key, principal.has_boundary,
+        hit.action, hit.passed_to, spoken.statement_id,
         case
             when hit.called = 'sts:assumerole' then 'trusts'
             when hit.called in ('iam:passrole', 'iam:updateassumerolepolicy') then 'administrator'
             when hit.called in ('iam:createpolicyversion', 'iam:setdefaultpolicyversion') then 'own_policy'
             else 'self'
         end as named
-    from resources.applied_statement as applied
-    join resources.statement_action as hit on hit.statement_id = applied.statement_id
-    join resources.role_principal as principal on principal.role_arn = applied.holder
-    where applied.holder_kind = 'role' and applied.part <> 'boundary' and hit.effect = 'Allow' and hit.is_certain
+    from resources.role_statement as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    join resources.role_principal as principal on principal.role_arn = spoken.role_arn
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and (hit.is_certain or spoken.is_held)
         and (not hit.is_everything or hit.called = 'sts:assumerole')
         and hit.called in (select called from resources.path_action where named is not null)
 ),
@@ -97,10 +97,15 @@ question as (
 ),
 -- What else speaks of these actions: Denies, boundaries, service control policies.
 speaking as (
-    select applied.holder, hit.action, hit.effect, applied.part, applied.statement_id
-    from resources.applied_statement as applied
-    join resources.statement_action as hit on hit.statement_id = applied.statement_id
-    where hit.action in (select action from question) and (hit.effect = 'Deny' and hit.is_certain or hit.effect = 'Allow' and applied.part = 'boundary')
+    select spoken.holder, hit.action, hit.effect, spoken.statement_id
+    from (
+        select role_arn as holder, part, statement_id, is_held from resources.role_statement
+        union all
+        select holder, part, statement_id, false from resources.applied_statement where holder_kind = 'control'
+    ) as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    where hit.action in (select action from question)
+        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and spoken.part = 'boundary')
 ),
 spoken as (
     select question.role_arn, question.action, question.target_arn, speaking.effect

@@ -31,15 +31,14 @@ statement as (
     select
         needed.role_arn, needed.trait,
         list_sort(list(distinct {
-            'policy': applied.policy_name,
-            'statement': coalesce(nullif(applied.sid, ''), applied.statement_index::varchar)
+            'policy': spoken.policy_name,
+            'statement': spoken.statement
         })) as statements
     from needed
-    join resources.applied_statement as applied on applied.holder = needed.role_arn
+    join resources.role_statement as spoken on spoken.role_arn = needed.role_arn
     join resources.statement_action as hit
-        on hit.statement_id = applied.statement_id and hit.action = needed.action
-    where applied.holder_kind = 'role' and applied.part <> 'boundary'
-        and hit.effect = 'Allow' and hit.is_certain and (hit.is_everything or needed.is_anywhere)
+        on hit.statement_id = spoken.statement_id and hit.action = needed.action
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and (hit.is_certain or spoken.is_held) and (hit.is_everything or needed.is_anywhere)
     group by needed.role_arn, needed.trait
 )
 select method.*, statement.statements

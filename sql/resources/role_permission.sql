@@ -10,11 +10,11 @@ with policy_write as (
 ),
 granting as (
     select
-        applied.holder as role_arn, hit.is_certain, hit.kind, split_part(hit.action, ':', 1) as service, hit.action, hit.is_pinned,
-        applied.policy_name as policy, coalesce(nullif(applied.sid, ''), applied.statement_index::varchar) as statement
-    from resources.applied_statement as applied
-    join resources.statement_action as hit using (statement_id)
-    where applied.holder_kind = 'role' and applied.part <> 'boundary' and hit.effect = 'Allow' and hit.is_everything
+        spoken.role_arn, hit.is_certain or spoken.is_held as is_certain, hit.kind, split_part(hit.action, ':', 1) as service, hit.action, hit.is_pinned,
+        spoken.policy_name as policy, spoken.statement
+    from resources.role_statement as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and hit.is_everything
         and (hit.kind in ('iam', 'service') or hit.action in (from policy_write))
 ),
 administrative as (
