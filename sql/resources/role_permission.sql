@@ -21,7 +21,7 @@ administrative as (
     select
         role_arn,
         list_sort(list(distinct policy) filter (where is_certain)) as policies,
-        list_sort(list(distinct {'policy': policy, 'statement': statement}) filter (where is_certain)) as statements,
+        list_sort(list(distinct policy || ': ' || statement) filter (where is_certain)) as statements,
         list_sort(list(distinct policy) filter (where not is_certain)) as conditional_policies
     from granting
     where kind <> 'service'
@@ -40,7 +40,7 @@ service as (
 whole as (
     select
         service.role_arn, list_sort(list(distinct service.name)) as services,
-        list_sort(list(distinct {'policy': granting.policy, 'statement': granting.statement})) as statements
+        list_sort(list(distinct granting.policy || ': ' || granting.statement)) as statements
     from service
     join granting on granting.role_arn = service.role_arn and granting.service = service.service and granting.is_certain
         and granting.kind in ('service', 'iam') and (granting.is_pinned or service.name = '*')

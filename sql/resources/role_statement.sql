@@ -20,7 +20,7 @@ with by_role as (
     where applied.holder_kind = 'control' and statement.holds = 'principal' and statement.effect = 'Deny'
 )
 select
-    holder as role_arn, part, policy_name, coalesce(nullif(sid, ''), statement_index::varchar) as statement, statement_id,
+    holder as role_arn, part, policy_name, coalesce(nullif(sid, ''), 'statement ' || statement_index) as statement, statement_id,
     holds = 'principal' as is_held
 from by_role
 where holds <> 'principal'
