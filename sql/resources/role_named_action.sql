@@ -70,12 +70,12 @@ target as (
 ),
 asked as (
     select asking.*, target.target_arn,
-        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
+        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
     from asking
     join target on target.named = asking.named and target.role_arn = asking.role_arn
     union all
     select asking.*, target.target_arn,
-        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
+        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
     from asking
     join target on target.named = asking.named and target.account_id = asking.account_id and target.passed_to is not distinct from asking.passed_to
     where target.target_arn <> asking.role_arn
