@@ -115,8 +115,7 @@ def _read(connection: duckdb.DuckDBPyConnection, role_arns: list[str]) -> Decide
         paths.setdefault(role_arn, {})[method] = ", ".join(targets or ["*"])
     said: dict[str, dict[str, list[str]]] = {}
     for role_arn, method, names in connection.execute(
-        """select role_arn, unnest(methods).method, list_transform(statements, lambda item: item.statement)
-        from resources.role_path_evidence"""
+        "select role_arn, split_part(unnest(methods), ' (', 1), statements from resources.role_path_evidence"
     ).fetchall():
         said.setdefault(role_arn, {})[method] = names
     methods = connection.execute("select method, source, trait from reference.permission_paths").fetchall()

@@ -39,6 +39,19 @@ STATEMENTS: tuple[list[Row], ...] = (
     ],
     [{"actions": ["iam:*"], "resources": ["*"]}],
     [{"actions": ["iam:passrole", "ecs:runtask", "ecs:registertaskdefinition"], "resources": ["*"]}],
+    [{"actions": ["iam:createaccesskey", "iam:updateassumerolepolicy", "iam:putrolepolicy"], "resources": ["*"]}],
+    [
+        {
+            "actions": ["iam:passrole", "ec2:associateiaminstanceprofile", "s3:putreplicationconfiguration"],
+            "resources": ["*"],
+        }
+    ],
+    [
+        {
+            "actions": ["sts:assumerole", "ssm:*", "lambda:update*", "cloudtrail:*", "s3:putbucketpolicy"],
+            "resources": ["*"],
+        }
+    ],
     [{"actions": ["logs:createlogstream", "logs:putlogevents"], "resources": ["*"]}],
 )
 

@@ -1,5 +1,5 @@
 -- One row per policy statement and its holder (a role, or a service control policy), in the one form all decisions read: lists sorted and
--- without repetition, Allow-like resource patterns without Regions, the role's own account as {account}, and an id that is equal
+-- without repetition, Allow-like resource patterns without Regions, the role's own account as {account-id} (twelve characters, for `?`), and an id that is equal
 -- wherever the content is. Patterns are ready for GLOB, which reads `*` and `?` as IAM does.
 --   holder_kind   role or control        part    inline, attached, boundary or control
 with stated as (
@@ -31,12 +31,12 @@ prepared as (
             list_transform(actions, lambda item: replace(lower(item), '[', '[[]')) as actions,
             list_transform(not_actions, lambda item: replace(lower(item), '[', '[[]')) as not_actions,
             list_transform(resources, lambda item: regexp_replace(
-                replace(replace(replace(item, '[', '[[]'), '${aws:PrincipalAccount}', '{account}'), ':' || account_id || ':', ':{account}:'),
+                replace(replace(replace(item, '[', '[[]'), '${aws:PrincipalAccount}', '{account-id}'), ':' || account_id || ':', ':{account-id}:'),
                 '^arn:aws(-[a-z]+)*:', 'arn:aws:')) as resources,
             list_transform(not_resources, lambda item: regexp_replace(
-                replace(replace(replace(item, '[', '[[]'), '${aws:PrincipalAccount}', '{account}'), ':' || account_id || ':', ':{account}:'),
+                replace(replace(replace(item, '[', '[[]'), '${aws:PrincipalAccount}', '{account-id}'), ':' || account_id || ':', ':{account-id}:'),
                 '^arn:aws(-[a-z]+)*:', 'arn:aws:')) as not_resources,
-            case when condition in ('', '{}') then null else replace(condition, '"' || account_id || '"', '"{account}"') end as condition
+            case when condition in ('', '{}') then null else replace(condition, '"' || account_id || '"', '"{account-id}"') end as condition
         )
     from stated
 ),

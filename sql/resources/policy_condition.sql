@@ -2,24 +2,23 @@
 --   holds         always: it says nothing for a task role (reference.condition_keys); the statement counts as unconditional
 --                 chosen: the caller can make it true: an Allow counts as unconditional, a Deny takes nothing away
 --                 passed_to: what is left depends on the service a role is handed to, and nothing else
+--                 principal: what is left depends on which role asks, and nothing else
 --                 unknown: the request decides, so an Allow proves nothing and a Deny takes nothing away
---   passed_to     patterns of the services of iam:PassedToService; is_passed_to_excluded turns the list around
+--   patterns      of the services, or of the roles' ARNs (lower case); is_excluded: all but those
 with condition as (
-    select distinct condition
+    -- What is no JSON after all (a lone surrogate, NaN) is NULL here, and unknown.
+    select distinct condition, try_cast(condition as json) as document
     from resources.applied_statement
     where condition is not null
 ),
 block as (
-    select
-        condition,
-        json_type(condition::json) = 'OBJECT' as is_object,
-        unnest(case when json_type(condition::json) = 'OBJECT' then json_keys(condition::json) else [''] end) as operator
+    select condition, document, unnest(case when json_type(document) = 'OBJECT' then json_keys(document) else [''] end) as operator
     from condition
 ),
 keyed as (
     select
-        condition, is_object, operator,
-        json_extract(condition::json, '/' || replace(replace(operator, '~', '~0'), '/', '~1')) as keys
+        condition, operator,
+        json_extract(document, '/' || replace(replace(operator, '~', '~0'), '/', '~1')) as keys
     from block
 ),
 entry as (
@@ -42,38 +41,47 @@ valued as (
 listed as (
     select
         condition, is_readable, key, operator, is_if_exists,
-        list_transform(
-            case json_type(value) when 'ARRAY' then from_json(value, '["JSON"]') else [value] end,
-            lambda item: lower(trim(item::varchar, '"'))
-        ) as "values"
+        case json_type(value) when 'ARRAY' then from_json(value, '["JSON"]') else [value] end as items
     from valued
+),
+texts as (
+    select
+        * exclude (items, is_readable),
+        -- A value that is no text, number or truth value cannot be compared with anything.
+        is_readable and len(items) > 0
+            and len(list_filter(items, lambda item: coalesce(json_type(item), 'NULL') in ('NULL', 'OBJECT', 'ARRAY'))) = 0 as is_readable,
+        list_transform(items, lambda item: lower(trim(item::varchar, '"'))) as "values"
+    from listed
 ),
 judged as (
     select
-        listed.condition,
+        texts.condition,
         case
             when not is_readable then 'unknown'
             when bool_or(known.holds = 'always') then 'always'
             when bool_or(known.holds = 'chosen') then 'chosen'
-            when listed.key = 'iam:passedtoservice' and listed.operator in ('stringequals', 'stringequalsignorecase', 'stringlike') then 'passed_to'
-            when listed.key = 'iam:passedtoservice' and listed.operator in ('stringnotequals', 'stringnotequalsignorecase', 'stringnotlike')
+            when texts.key = 'iam:passedtoservice' and texts.operator in ('stringequals', 'stringequalsignorecase', 'stringlike') then 'passed_to'
+            when texts.key = 'iam:passedtoservice' and texts.operator in ('stringnotequals', 'stringnotequalsignorecase', 'stringnotlike')
                 then 'not_passed_to'
+            when texts.key = 'aws:principalarn' and texts.operator in ('stringequals', 'stringlike', 'arnequals', 'arnlike') then 'principal'
+            when texts.key = 'aws:principalarn' and texts.operator in ('stringnotequals', 'stringnotlike', 'arnnotequals', 'arnnotlike')
+                then 'not_principal'
             else 'unknown'
         end as holds,
-        any_value(listed."values") as "values"
-    from listed
+        any_value(texts."values") as "values"
+    from texts
     left join reference.condition_keys as known
-        on (known.operator = listed.operator or known.operator = '*')
-        and (known.key = listed.key or known.key = '*')
-        and list_contains(listed."values", known.value)
-        and (known.needs_if_exists = 'no' or listed.is_if_exists)
-    group by listed.condition, listed.key, listed.operator, listed.is_if_exists, listed.is_readable, listed."values"
+        on (known.operator = texts.operator or known.operator = '*')
+        and (known.key = texts.key or known.key = '*')
+        and list_contains(texts."values", known.value)
+        and (known.needs_if_exists = 'no' or texts.is_if_exists)
+    group by texts.condition, texts.key, texts.operator, texts.is_if_exists, texts.is_readable, texts."values"
 ),
 folded as (
     select
         condition,
         list_sort(list(distinct holds)) as verdicts,
-        list("values") filter (where holds in ('passed_to', 'not_passed_to')) as services
+        list("values") filter (where holds not in ('always', 'chosen', 'unknown')) as patterns
     from judged
     group by condition
 )
@@ -81,14 +89,15 @@ select
     condition.condition,
     case
         -- A block without any key excludes nothing, when it is a block.
-        when folded.condition is null then case when json_type(condition.condition::json) = 'OBJECT' then 'always' else 'unknown' end
+        when folded.condition is null then case when json_type(condition.document) = 'OBJECT' then 'always' else 'unknown' end
         when list_contains(verdicts, 'unknown') then 'unknown'
-        when list_has_any(verdicts, ['passed_to', 'not_passed_to']) then
-            case when len(services) = 1 and not list_contains(verdicts, 'chosen') then 'passed_to' else 'unknown' end
+        when len(patterns) > 1 or len(patterns) = 1 and list_contains(verdicts, 'chosen') then 'unknown'
+        when list_has_any(verdicts, ['passed_to', 'not_passed_to']) then 'passed_to'
+        when list_has_any(verdicts, ['principal', 'not_principal']) then 'principal'
         when list_contains(verdicts, 'chosen') then 'chosen'
         else 'always'
     end as holds,
-    services[1] as passed_to,
-    coalesce(list_contains(verdicts, 'not_passed_to'), false) as is_passed_to_excluded
+    list_transform(patterns[1], lambda pattern: replace(pattern, '[', '[[]')) as patterns,
+    coalesce(list_has_any(verdicts, ['not_passed_to', 'not_principal']), false) as is_excluded
 from condition
 left join folded using (condition)

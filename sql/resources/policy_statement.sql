@@ -1,5 +1,5 @@
 -- One row per distinct policy statement, whoever holds it: everything that can be decided of a statement is decided once.
---   is_unconditional   as an Allow it always allows, as a Deny it always denies; passed_to: so for the services a role is handed to
+--   holds, patterns, is_excluded   of its condition (resources.policy_condition)
 --   is_readable        false for the stand-in of a document nobody could read (no pattern at all)
 select
     statement.statement_id,
@@ -10,8 +10,8 @@ select
     any_value(statement.not_resources) as not_resources,
     any_value(statement.condition) as condition,
     coalesce(any_value(condition.holds), 'always') as holds,
-    any_value(condition.passed_to) as passed_to,
-    coalesce(any_value(condition.is_passed_to_excluded), false) as is_passed_to_excluded,
+    any_value(condition.patterns) as patterns,
+    coalesce(any_value(condition.is_excluded), false) as is_excluded,
     any_value(statement.actions) is not null or any_value(statement.not_actions) is not null as is_readable
 from resources.applied_statement as statement
 left join resources.policy_condition as condition on condition.condition = statement.condition

@@ -24,11 +24,11 @@ select
 from path_action
 join reference.action_resources as named on lower(named.action) = path_action.called
 union all
-select 'iam', 'iam:~any~', 'iam:~any~', null, 'iam', 'arn:aws:iam::{account}:~any~/~any~'
+select 'iam', 'iam:~any~', 'iam:~any~', null, 'iam', 'arn:aws:iam::{account-id}:~any~/~any~'
 union all
 select 'service', service || ':~any~', service || ':~any~', null, service, unnest([
-    'arn:aws:' || service || ':~any~:{account}:~any~/~any~',
-    'arn:aws:' || service || '::{account}:~any~/~any~',
+    'arn:aws:' || service || ':~any~:{account-id}:~any~/~any~',
+    'arn:aws:' || service || '::{account-id}:~any~/~any~',
     'arn:aws:' || service || ':::~any~/~any~'
 ])
 from service

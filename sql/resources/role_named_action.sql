@@ -4,18 +4,18 @@
 --   named   self, own_policy, administrator (as in reference.permission_paths) or trusts
 with asking as (
     select
-        applied.holder as role_arn, principal.account_id, principal.control_key, principal.has_boundary,
-        hit.action, hit.passed_to, applied.statement_id,
+        spoken.role_arn, principal.account_id, principal.control_key, principal.has_boundary,
+        hit.action, hit.passed_to, spoken.statement_id,
         case
             when hit.called = 'sts:assumerole' then 'trusts'
             when hit.called in ('iam:passrole', 'iam:updateassumerolepolicy') then 'administrator'
             when hit.called in ('iam:createpolicyversion', 'iam:setdefaultpolicyversion') then 'own_policy'
             else 'self'
         end as named
-    from resources.applied_statement as applied
-    join resources.statement_action as hit on hit.statement_id = applied.statement_id
-    join resources.role_principal as principal on principal.role_arn = applied.holder
-    where applied.holder_kind = 'role' and applied.part <> 'boundary' and hit.effect = 'Allow' and hit.is_certain
+    from resources.role_statement as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    join resources.role_principal as principal on principal.role_arn = spoken.role_arn
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and (hit.is_certain or spoken.is_held)
         and (not hit.is_everything or hit.called = 'sts:assumerole')
         and hit.called in (select called from resources.path_action where named is not null)
 ),
@@ -70,12 +70,12 @@ target as (
 ),
 asked as (
     select asking.*, target.target_arn,
-        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
+        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
     from asking
     join target on target.named = asking.named and target.role_arn = asking.role_arn
     union all
     select asking.*, target.target_arn,
-        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
+        regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
     from asking
     join target on target.named = asking.named and target.account_id = asking.account_id and target.passed_to is not distinct from asking.passed_to
     where target.target_arn <> asking.role_arn
@@ -97,10 +97,15 @@ question as (
 ),
 -- What else speaks of these actions: Denies, boundaries, service control policies.
 speaking as (
-    select applied.holder, hit.action, hit.effect, applied.part, applied.statement_id
-    from resources.applied_statement as applied
-    join resources.statement_action as hit on hit.statement_id = applied.statement_id
-    where hit.action in (select action from question) and (hit.effect = 'Deny' and hit.is_certain or hit.effect = 'Allow' and applied.part = 'boundary')
+    select spoken.holder, hit.action, hit.effect, spoken.statement_id
+    from (
+        select role_arn as holder, part, statement_id, is_held from resources.role_statement
+        union all
+        select holder, part, statement_id, false from resources.applied_statement where holder_kind = 'control'
+    ) as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    where hit.action in (select action from question)
+        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and spoken.part = 'boundary')
 ),
 spoken as (
     select question.role_arn, question.action, question.target_arn, speaking.effect

@@ -1,7 +1,7 @@
 -- One row per role below administration × trait its paths make: what an engineer needs to see to believe it and to take it away.
 -- (An administrator can take every path; its trait says so once.)
---   methods      the paths with their actions (reference.permission_paths), and named resources where the path is not on everything
---   statements   the Allow statements that make them, as policy and Sid, or position in the document
+--   methods      `method (actions)` of each path (reference.permission_paths), and ` on …` where it is on named resources
+--   statements   the Allow statements that make them: `policy: Sid`, or `policy: statement N`, counted from 0
 with path as (
     select role_path.*
     from resources.role_path as role_path
@@ -11,11 +11,10 @@ with path as (
 method as (
     select
         path.role_arn, path.trait, bool_or(path.grants_administration) as grants_administration,
-        list_sort(list({
-            'method': path.method,
-            'actions': string_split(known.actions, ' '),
-            'on': coalesce(path.targets[1:5], ['*'])
-        })) as methods
+        list_sort(list(
+            path.method || ' (' || replace(known.actions, ' ', ' + ') || ')'
+                || coalesce(' on ' || array_to_string(path.targets[1:5], ', '), '')
+        )) as methods
     from path
     join reference.permission_paths as known using (method)
     group by path.role_arn, path.trait
@@ -30,16 +29,12 @@ needed as (
 statement as (
     select
         needed.role_arn, needed.trait,
-        list_sort(list(distinct {
-            'policy': applied.policy_name,
-            'statement': coalesce(nullif(applied.sid, ''), applied.statement_index::varchar)
-        })) as statements
+        list_sort(list(distinct spoken.policy_name || ': ' || spoken.statement)) as statements
     from needed
-    join resources.applied_statement as applied on applied.holder = needed.role_arn
+    join resources.role_statement as spoken on spoken.role_arn = needed.role_arn
     join resources.statement_action as hit
-        on hit.statement_id = applied.statement_id and hit.action = needed.action
-    where applied.holder_kind = 'role' and applied.part <> 'boundary'
-        and hit.effect = 'Allow' and hit.is_certain and (hit.is_everything or needed.is_anywhere)
+        on hit.statement_id = spoken.statement_id and hit.action = needed.action
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and (hit.is_certain or spoken.is_held) and (hit.is_everything or needed.is_anywhere)
     group by needed.role_arn, needed.trait
 )
 select method.*, statement.statements

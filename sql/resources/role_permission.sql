@@ -10,18 +10,18 @@ with policy_write as (
 ),
 granting as (
     select
-        applied.holder as role_arn, hit.is_certain, hit.kind, split_part(hit.action, ':', 1) as service, hit.action, hit.is_pinned,
-        applied.policy_name as policy, coalesce(nullif(applied.sid, ''), applied.statement_index::varchar) as statement
-    from resources.applied_statement as applied
-    join resources.statement_action as hit using (statement_id)
-    where applied.holder_kind = 'role' and applied.part <> 'boundary' and hit.effect = 'Allow' and hit.is_everything
+        spoken.role_arn, hit.is_certain or spoken.is_held as is_certain, hit.kind, split_part(hit.action, ':', 1) as service, hit.action, hit.is_pinned,
+        spoken.policy_name as policy, spoken.statement
+    from resources.role_statement as spoken
+    join resources.statement_action as hit on hit.statement_id = spoken.statement_id
+    where spoken.part <> 'boundary' and hit.effect = 'Allow' and hit.is_everything
         and (hit.kind in ('iam', 'service') or hit.action in (from policy_write))
 ),
 administrative as (
     select
         role_arn,
         list_sort(list(distinct policy) filter (where is_certain)) as policies,
-        list_sort(list(distinct {'policy': policy, 'statement': statement}) filter (where is_certain)) as statements,
+        list_sort(list(distinct policy || ': ' || statement) filter (where is_certain)) as statements,
         list_sort(list(distinct policy) filter (where not is_certain)) as conditional_policies
     from granting
     where kind <> 'service'
@@ -40,7 +40,7 @@ service as (
 whole as (
     select
         service.role_arn, list_sort(list(distinct service.name)) as services,
-        list_sort(list(distinct {'policy': granting.policy, 'statement': granting.statement})) as statements
+        list_sort(list(distinct granting.policy || ': ' || granting.statement)) as statements
     from service
     join granting on granting.role_arn = service.role_arn and granting.service = service.service and granting.is_certain
         and granting.kind in ('service', 'iam') and (granting.is_pinned or service.name = '*')

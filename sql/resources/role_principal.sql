@@ -2,14 +2,13 @@
 -- roles may do is decided once. is_readable is false when a document that applies to the role could not be read.
 with held as (
     select
-        applied.holder as role_arn,
-        md5(array_to_string(list_sort(list(distinct (applied.part = 'boundary')::varchar || applied.statement_id)), ' ')) as statements,
+        spoken.role_arn,
+        md5(array_to_string(list_sort(list(distinct concat(spoken.part = 'boundary', spoken.is_held, spoken.statement_id))), ' ')) as statements,
         bool_and(statement.is_readable) as is_readable,
-        bool_or(applied.part = 'boundary') as has_boundary
-    from resources.applied_statement as applied
+        bool_or(spoken.part = 'boundary') as has_boundary
+    from resources.role_statement as spoken
     join resources.policy_statement as statement using (statement_id)
-    where applied.holder_kind = 'role'
-    group by applied.holder
+    group by spoken.role_arn
 )
 select
     role.role_arn, role.account_id,

@@ -1,6 +1,7 @@
 -- One row per distinct statement × probed action it covers.
 --   is_everything     on everything of the action's kind
---   is_certain        whatever the request: no condition, or one that holds or is decided by the service a role is handed to
+--   is_certain        whatever the request: no condition, or one that holds or is decided by the service a role is handed to (one that
+--                     depends on the role: resources.role_statement)
 --   is_pinned         by a pattern that names the action's service, not by a wildcard over all services
 with covering as (
     select named.statement_id, matched.action, bool_or(matched.is_pinned) as is_pinned
@@ -53,7 +54,7 @@ select
         when 'always' then true
         when 'chosen' then statement.effect = 'Allow'
         when 'passed_to' then action.passed_to is not null
-            and (len(list_filter(statement.passed_to, lambda service: action.passed_to glob service)) > 0) <> statement.is_passed_to_excluded
+            and (len(list_filter(statement.patterns, lambda pattern: action.passed_to glob pattern)) > 0) <> statement.is_excluded
         else false
     end as is_certain
 from covering

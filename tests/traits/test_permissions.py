@@ -73,6 +73,11 @@ def decided(
 
 # --- service control policies ---
 
+
+def but(*roles: str) -> dict[str, Any]:
+    return {"Condition": {"ArnNotLike": {"aws:PrincipalArn": list(roles)}}}
+
+
 DENY_IAM = [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]
 
 
@@ -97,6 +102,11 @@ DENY_IAM = [{"Effect": "Deny", "Action": "iam:*", "Resource": "*"}]
         ),
         ([[FULL, "p-x"]], {"p-x": [{**DENY_IAM[0], "Resource": "arn:aws:iam::*:role/audit"}]}, True),
         ([[FULL], [FULL]], {"p-x": DENY_IAM}, True),
+        # A Deny for all roles but some: this one is not among them, or is.
+        ([[FULL, "p-x"]], {"p-x": [DENY_IAM[0] | but("arn:aws:iam::*:role/break-glass")]}, False),
+        ([[FULL, "p-x"]], {"p-x": [DENY_IAM[0] | but("arn:aws:iam::*:role/break-glass", "*:role/App")]}, True),
+        ([[FULL, "p-x"]], {"p-x": [DENY_IAM[0] | {"Condition": {"ArnLike": {"aws:PrincipalArn": ROLE}}}]}, False),
+        ([[FULL, "p-x"]], {"p-x": [DENY_IAM[0] | {"Condition": {"ArnLike": {"aws:PrincipalArn": "*:user/*"}}}]}, True),
         # What cannot be read restricts nothing.
         ([[FULL], ["p-x"]], {"p-x": "{not JSON"}, True),
         ([[FULL], ["p-unknown"]], {}, True),
@@ -143,6 +153,7 @@ def test_a_path_is_cut_where_one_of_its_actions_is() -> None:
 # --- conditions ---
 
 
+_CERTAINLY_NOT = {"StringNotLike": {"aws:PrincipalArn": "*"}}
 CONDITIONS: list[tuple[object, bool, bool]] = [
     (None, True, True),
     ({}, True, True),
@@ -162,13 +173,21 @@ CONDITIONS: list[tuple[object, bool, bool]] = [
     ({"StringLike": {"aws:RequestTag/team": "*"}}, False, False),
     ({"StringEquals": {"aws:ResourceAccount": "222222222222"}}, False, False),
     ({"StringEquals": {"aws:PrincipalAccount": ACCOUNT, "aws:RequestedRegion": "eu-west-1"}}, False, False),
-    ({"StringNotLike": {"aws:PrincipalArn": "*"}}, False, False),
+    # Which role asks is known.
+    ({"ArnNotEquals": {"aws:PrincipalArn": "arn:aws:iam::*:role/break-glass"}}, True, True),
+    ({"StringLike": {"aws:PrincipalArn": ["x", f"arn:aws:iam::{ACCOUNT}:role/*"]}}, True, True),
+    (_CERTAINLY_NOT, False, False),
     ("nonsense", False, False),
     (["x"], False, False),
     ({"StringEquals": "x"}, False, False),
     ({"StringLike": {"aws:PrincipalArn": {"a": "*"}}}, False, False),
     ({"StringLike": {"aws:PrincipalArn": None}}, False, False),
+    ({"StringNotLike": {"aws:PrincipalArn": []}}, False, False),
+    ({"StringNotLike": {"aws:PrincipalArn": ["arn:x", 7, {}]}}, False, False),
     ({'a"b/c~d': {'e"f/g~h': ["'"]}}, False, False),
+    ({"NumericEquals": {"x": float("nan")}}, False, False),
+    ({"StringEquals": {"x": "\ud800", "\ud800": "\x00"}}, False, False),
+    ({"StringEquals": {"": ""}, "": {}}, False, False),
 ]
 """A condition; does an Allow of everything under it make administrator; does a Deny of everything take that away."""
 
@@ -189,7 +208,8 @@ def test_a_condition_is_kept_and_only_counts_when_it_must_hold() -> None:
             for row in records(connection, "from resources.role_permission")
         }
     for number, (condition, proves, denies) in enumerate(CONDITIONS):
-        assert found[f"allowed-{number}"] == (proves, [] if proves else ["own"]), condition
+        conditional_policies = [] if proves or condition is _CERTAINLY_NOT else ["own"]
+        assert found[f"allowed-{number}"] == (proves, conditional_policies), condition
         assert found[f"denied-{number}"] == (not denies, []), condition
 
 
@@ -232,6 +252,10 @@ def test_a_condition_on_the_service_a_role_is_handed_to_is_decided(condition: ob
         ([{"Effect": "Allow", "Action": "[a-z]*", "Resource": "*"}], None, False),
         ([{"Effect": "Allow", "Action": "iam:*", "Resource": f"arn:aws:iam::{ACCOUNT}:*"}], None, True),
         ([{"Effect": "Allow", "Action": "iam:*", "Resource": "arn:aws:iam::222222222222:*"}], None, False),
+        ([{"Effect": "Allow", "Action": "*", "Resource": ["arn:aws:*::????????????:*"]}], None, True),
+        ([{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:*:*:*:*"}], None, True),
+        ([{"Effect": "Allow", "Action": "*", "Resource": ["*/*"]}], None, True),
+        ([{"Effect": "Allow", "Action": "*", "Resource": "arn:aws:s3:::*"}], None, False),
         ([EVERYTHING], [{"Effect": "Allow", "NotAction": "organizations:*", "Resource": "*"}], True),
         ([EVERYTHING], [EVERYTHING, {"Effect": "Deny", "Action": "iam:Put*", "Resource": "*"}], True),
         ([EVERYTHING], [EVERYTHING, {"Effect": "Deny", "Action": "iam:*", "Resource": "*"}], False),

@@ -87,7 +87,7 @@ def _role(context: Context, role: Row) -> Row:
 
 def _document_text(document: object) -> str | None:
     if document is None or isinstance(document, str):
-        return document
+        return document and _text(document)
     try:
         return json.dumps(document, sort_keys=True)
     except RecursionError:
@@ -186,9 +186,9 @@ def _trust_columns(statement: object) -> Row:
     members = _members(statement)
     principal = members.get("principal")
     if isinstance(principal, str):
-        principals: list[str] | None = [principal.strip()]
+        principals: list[str] | None = [_text(principal.strip())]
     elif isinstance(principal, dict):
-        named = {str(kind).strip(): _patterns(value) for kind, value in principal.items()}
+        named = {_text(str(kind).strip()): _patterns(value) for kind, value in principal.items()}
         is_complete = all(found is not None for found in named.values())
         principals = (
             [f"{kind}:{item}" for kind, found in named.items() for item in found or []] if is_complete else None
@@ -234,15 +234,20 @@ def _condition(members: Row) -> str | None:
 
 def _sid(members: Row) -> str | None:
     sid = members.get("sid")
-    return sid if isinstance(sid, str) and sid else None
+    return _text(sid) if isinstance(sid, str) and sid else None
 
 
 def _patterns(value: object) -> list[str] | None:
     if isinstance(value, str):
-        return [value]
+        return [_text(value)]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
+        return [_text(item) for item in value]
     return None
+
+
+def _text(value: str) -> str:
+    """Text that can be stored: JSON can name half a character (a lone surrogate), UTF-8 cannot."""
+    return value.encode("utf-8", "replace").decode()
 
 
 def _lower(patterns: list[str] | None) -> list[str] | None:

@@ -60,8 +60,13 @@ _CONFIGURATION = f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
 _ARN = re.compile(r"^arn:[\w-]+:[\w-]+:[\w-]*:\d*:(?=.)", re.ASCII)
 _PATH = re.compile(r"[\w./-]+", re.ASCII)
 _PRIVILEGES = frozenset(
-    {"administrative_access_policy", "task_definition_privileged", "host_process_namespace", "root_filesystem_access"}
-)
+    {
+        "administrative_access_policy", "task_definition_privileged", "host_process_namespace",
+        "root_filesystem_access", "has_direct_policy_escalation_path", "has_trust_policy_hijack_path",
+        "has_credential_minting_path", "has_pass_role_create_executor_path", "has_pass_role_task_hijack_path",
+        "has_swap_role_existing_executor_path", "has_role_chain_escalation_path",
+    }
+)  # fmt: skip
 
 
 def finding_id(resource_id: str, account_id: str, region: str, partition: str) -> str:
@@ -267,7 +272,9 @@ def _types(row: Mapping[str, Any], hits: Sequence[_Hit]) -> list[str]:
         _CONFIGURATION: "Misconfiguration" in categories,
         f"{_CHECKS}/AWS Security Best Practices/Network Reachability": bool(row["is_exposed"]),
         "TTPs/Privilege Escalation": bool(traits & _PRIVILEGES),
-        "Effects/Data Exposure": "cleartext_credentials" in traits,
+        "TTPs/Defense Evasion": "has_disable_audit_trail_path" in traits,
+        "Effects/Data Exposure": bool(traits & {"cleartext_credentials", "has_single_hop_data_access_path"}),
+        "Effects/Data Destruction": "has_data_ransomware_path" in traits,
     }
     return [name for name, applies in types.items() if applies] or [_CONFIGURATION]
 
