@@ -22,7 +22,7 @@ def _words(text: str) -> frozenset[str]:
 
 # --- references ---------------------------------------------------------------------------------------------
 
-_TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%|%\(")
+_TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%|%\(|\$[A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{1,80}")
 _WHOLE_REFERENCE = re.compile(
     r"\$+[A-Z_][A-Z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%"
     r"|\{[^{}\"]{0,127}\}|\([A-Za-z _\-]{0,127}\)"
@@ -83,14 +83,16 @@ _STOP_WORDS = _words("the is are to not be this your for with please should will
 _TELLS = _words(
     "your yours change changeme changethis changeit replace replacewith insert enter put add set setme provide fill "
     "fillin paste choose generate create supply update here goes placeholder example sample dummy fake todo tbd "
-    "redacted replaced changed filled provided from via see stored please hier aqui ici "
+    "redacted replaced changed filled provided defined injected managed generated used unused from via see stored "
+    "please hier aqui ici "
     "sua seu suas tua teu tu su votre vos ton ta dein deine dei ihr ihre il tuo la vostra uw jouw twoje din "
-    "ваш твой 你的 您的 密码 密钥 パスワード 비밀번호 пароль"  # not written with these letters unless to be read
+    # Not written with these letters unless to be read.
+    "ваш твой 你的 您的 密码 密钥 パスワード 비밀번호 пароль contraseña"
 )
 # … about one of these …
 _THINGS = PASSWORD_WORDS | _words(
     "secret secrets token key keys apikey credential credentials creds value string user username account id access "
-    "auth jwt api private public webhook clave chave contraseña mot de passe ключ"
+    "auth jwt api private public webhook clave chave mot de passe ключ"
 )
 # … with these in between.
 _FILLERS = _words(
@@ -98,7 +100,7 @@ _FILLERS = _words(
     "random long new safe unique production prod dev test staging local db database app application service server "
     "admin root aws aurora rds postgres mysql redis mongo github gitlab slack stripe openai google azure client "
     "session cookie encryption signing hash bit bits char chars character characters 32 64 128 256 512 not commit "
-    "do min manager ssm vault console prefer must least"
+    "do min manager ssm vault console prefer must least by terraform pipeline openssl rand base64 base hex set"
 )
 _MINE = _words("my some the a mi mein meine mon ma minha meu mio mia moje")
 _VOCABULARY = _TELLS | _THINGS | _FILLERS
@@ -195,7 +197,7 @@ def could_be(meaning: Meaning, value: str) -> bool:
                 or looks_random(value)
             )
         if meaning.is_certain:
-            return len(value) >= 3
+            return len(value) >= 2
         # PASSWORD_ORDERS is a password of something, PASSWORD_FLAVOUR is not: only what no one uses as a word counts.
         return looks_random(value) or (
             len(value) >= 8 and has_digit and re.search(r"[A-Za-z]\d|[^\w.\-]", value) is not None

@@ -37,7 +37,7 @@ _SINGLE: dict[str, Kind] = {
     # Written together, where the ending alone would also be a compass or a bypass.
     **dict.fromkeys(_words("requirepass masterauth dbpass rootpass userpass adminpass sqlpass smtppass"), "password"),
     **dict.fromkeys(_words("secret secrets salt pepper credential credentials creds"), "secret"),
-    **dict.fromkeys(_words("token tokens jwt pat bearer auth webhook"), "token"),
+    **dict.fromkeys(_words("token tokens jwt pat bearer auth oauth webhook"), "token"),
     **dict.fromkeys(_words("apikey accesskey secretkey privatekey authkey encryptionkey"), "key"),
 }
 _KEY_OWNERS = _words(
@@ -75,6 +75,7 @@ _NOT_KEYS = _words(
     "idempotency row range group sharding shard translation feature config message search lookup hot event bucket"
 )
 _COOKIE_OWNERS = _words("erlang release")  # the shared secret of Erlang nodes is called a cookie
+_APP_ROLES = _words("vault role approle")  # Vault calls one half of an application's login a secret id
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
 _ENDING = re.compile(r"(?:password|passwd|passphrase|secret|token|apikey)$")  # PGPASSWORD, clientsecret
@@ -101,6 +102,8 @@ def meaning(name: str) -> Meaning | None:
     if found is None or not _PUBLIC.isdisjoint(spoken):
         return None
     position, kind, is_generic = found
+    if spoken[position:] == ["secret", "id"] and not _APP_ROLES.isdisjoint(spoken):
+        return Meaning("secret", is_certain=False)
     before, after = spoken[:position], spoken[position + 1 :]
     if not _ABOUT.isdisjoint(after):
         return None
@@ -115,7 +118,7 @@ def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
         if word in ("key", "keys"):
             if owner in _KEY_OWNERS:
                 return position, "key", False
-            if owner not in _NOT_KEYS and position == len(spoken) - 1 and owner:
+            if owner not in _NOT_KEYS and position == len(spoken) - 1:
                 return position, "key", True
         elif word == "cookie":
             if owner in _COOKIE_OWNERS:
