@@ -11,7 +11,6 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from itertools import pairwise
 
 from ecs_exposure.collectors.credential_words import PASSWORD_WORDS, Meaning, meaning, split
 
@@ -219,14 +218,20 @@ def entropy(value: str) -> float:
     )
 
 
+_SPACE = re.compile(r"\s")
+_DIGIT = re.compile(r"\d")
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F\-]{16,4096}")
+_SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
+_SWITCH = re.compile(r"(?<=\d)(?=\D)|(?<=\D)(?=\d)|(?<=[a-z])(?=[A-Z])")  # between two characters of unlike kinds
+
+
 def looks_random(value: str) -> bool:
     """Long enough, varied enough and mixed enough that no one made it up as a word."""
-    if not 16 <= len(value) <= 4096 or re.search(r"\s", value):
+    if not 16 <= len(value) <= 4096 or _SPACE.search(value):
         return False
-    digits = sum(character.isdigit() for character in value)
-    if re.fullmatch(r"[0-9a-f\-]{16,}", value.lower()):
+    digits = len(_DIGIT.findall(value))
+    if _HEXADECIMAL.fullmatch(value):
         return digits >= 3 and entropy(value) >= 2.8
-    words_in_it = re.split(r"[^A-Za-z0-9]+", value)
-    longest = max(len(word) for word in words_in_it)
-    switches = sum((a.isdigit() != b.isdigit()) or (a.islower() and b.isupper()) for a, b in pairwise(value))
-    return longest >= 12 and digits >= 2 and switches >= 4 and entropy(value) >= 3.3
+    if digits < 2 or len(_SWITCH.findall(value)) < 4:
+        return False
+    return max(map(len, _SEPARATOR.split(value))) >= 12 and entropy(value) >= 3.3

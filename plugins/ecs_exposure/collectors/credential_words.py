@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["password", "secret", "token", "key"]
@@ -79,6 +78,11 @@ _APP_ROLES = _words("vault role approle")  # Vault calls one half of an applicat
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
 _ENDING = re.compile(r"(?:password|passwd|passphrase|secret|token|apikey)$")  # PGPASSWORD, clientsecret
+# A part of every credential word, in any case: most names hold none and need not be split.
+_HINT = re.compile(
+    "(?i)pass|pw|psw|secret|token|key|cred|salt|pepper|jwt|pat|bearer|auth|webhook|cookie|kennwort|contrasen|senha"
+    "|haslo|wachtwoord|parola|pswd"
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -92,10 +96,11 @@ def is_public(name: str) -> bool:
     return not _PUBLIC.isdisjoint(split(name))
 
 
-@lru_cache(maxsize=4096)
 def meaning(name: str) -> Meaning | None:
     """The credential a name means, or None. The last credential word decides, read with what follows it."""
-    if name.strip().upper() in ECS_8:
+    if not _HINT.search(name[:NAME_JUDGED]):
+        return None
+    if name[:NAME_JUDGED].strip().upper() in ECS_8:
         return Meaning("key")
     spoken = [word for word in split(name) if not word.isdigit()]
     found = _last_credential(spoken)
