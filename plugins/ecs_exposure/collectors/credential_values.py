@@ -29,11 +29,15 @@ _WHOLE_REFERENCE = re.compile(
 _VARIABLE = re.compile(r"\$+([A-Za-z_][A-Za-z0-9_]{0,127})")
 _POINTER = re.compile(
     r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|sm|file|env|gcp|keyvault|ref|akv"
-    r"|kms|doppler|sops|bws|conjur|k8s|secret|parameterstore|ssm-parameter|fn:):|projects/[^/]{1,128}/secrets/"
+    r"|kms|doppler|sops|bws|conjur|k8s|secret|parameterstore|ssm-parameter|fn:):|alias/|projects/[^/]{1,128}/secrets/"
     r"|[a-z][a-z0-9+.\-]{1,30}://[^@]{0,2048}$|[a-z][a-z\-]{1,20}:(?:[a-z][a-z0-9_\-]{0,63}/){1,8}[a-z0-9_\-]{1,64}$|!(?:ref|sub|getatt)\b"
 )
 _PATH = re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
 _HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?")
+_FILE = re.compile(
+    r"(?:[A-Za-z0-9_.\-]{0,64}/){0,16}[A-Za-z0-9_.\-]{1,64}"
+    r"\.(?:pem|key|p12|pfx|jks|crt|cer|der|json|ya?ml|txt|env|conf|ini|properties|toml|xml|asc|gpg|pub)"
+)
 # process.env.DB_PASSWORD, var.db_password, os.environ['X'], env(X), @Microsoft.KeyVault(…)
 _CODE_ROOT = re.compile(
     r"(?i)(?:process\.env|os\.environ|os\.getenv|env|environ|getenv|vars?|locals?|data|module|secrets?|config|settings"
@@ -55,7 +59,7 @@ def is_reference(value: str, name: str = "") -> bool:
         return True
     if looks_random(text):
         return False
-    if _PATH.fullmatch(text) or _HOST.fullmatch(text) or _CODE_ROOT.fullmatch(text):
+    if any(pattern.fullmatch(text) for pattern in (_PATH, _HOST, _FILE, _CODE_ROOT)):
         return True
     for pattern, separator in ((_RELATIVE, "/"), (_DOTTED, ".")):
         if pattern.fullmatch(text):
@@ -101,6 +105,7 @@ _FILLERS = _words(
     "session cookie encryption signing hash bit bits char chars character characters 32 64 128 256 512 not commit "
     "do min manager ssm vault console prefer must least by terraform pipeline openssl rand base64 base hex set"
 )
+_STORED = _words("credential credentials creds")
 _MINE = _words("my some the a mi mein meine mon ma minha meu mio mia moje")
 _VOCABULARY = _TELLS | _THINGS | _FILLERS
 _LONGEST = max(map(len, _VOCABULARY))
@@ -146,6 +151,8 @@ def is_placeholder(name: str, value: str) -> bool:
         )
         if has_words and spoken[0] in _MINE and not _THINGS.isdisjoint(spoken) and not any(map(str.isdigit, spoken)):
             return True  # my-api-key, MyDbPassword, minha_senha
+        if has_words and not _STORED.isdisjoint(spoken):
+            return True  # prod-db-credentials: no one makes up a secret with this word, but a secret's name
         if has_words and set(spoken) <= _THINGS:
             return True  # secret-key, access_token: what it is instead of it
     if "publishable" in spoken:
