@@ -39,6 +39,11 @@ def test_every_trait_has_a_text_security_hub_takes() -> None:
         assert len(text.remediation) > 200, text.trait
 
 
+def test_a_trait_that_awss_page_of_ecs_exposures_does_not_know_says_it_is_ours() -> None:
+    for text in models.trait_texts(SQL):
+        assert text.is_ours == ("/exposure-ecs-service.html" not in text.url), text.trait
+
+
 @pytest.fixture
 def sql(tmp_path: Path) -> Path:
     for folder in ("resources", "traits", "exposures", "reference"):

@@ -167,7 +167,7 @@ def exposure_table(rows: Sequence[Mapping[str, Any]], day: date) -> Any:
         own = row["own_traits"] or ()  # NULL on days assessed before the column was there
         traits = Text(", ".join(clean(trait) for trait in row["traits"] if trait not in own))
         if own:
-            traits.append((", " if traits else "") + some(own, 2, "own traits"), style="dim")
+            traits.append((", " if traits else "") + some(own, 1, "own traits"), style="dim")
         if row["unknown_traits"]:
             unknown = ("\n" if row["traits"] else "") + "unknown: " + some(row["unknown_traits"], 2, "traits")
             traits.append(unknown, style="dim italic")

@@ -42,6 +42,7 @@ def found(**container: Any) -> set[tuple[str, str]]:
         ["sh", "-c", f"PGPASSWORD={SECRET} psql -c 'select 1'"],
         ["migrate", f"postgres://app:{SECRET}@db/app"],
         ["serve", "--config", json.dumps({"db": {"password": SECRET}})],
+        ["serve", "--hosts", '["a"]', "--config", json.dumps({"db": {"password": SECRET}}), "--verbose"],
         ["sh", "-c", f"cat > /etc/app.yml <<EOF\ndb:\n  password: {SECRET}\nEOF\n"],
         f"serve --token={SECRET}8f14e45f",
     ],

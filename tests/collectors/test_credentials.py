@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from ecs_exposure.collectors import credential_words as words
 from ecs_exposure.collectors.credentials import REDACTED, detect, judge
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -104,3 +105,9 @@ def test_judging_never_fails_and_never_shows_the_value(name: str, value: str) ->
     canary = f"{value}CANARY7f3a9c"
     rows = list(detect({"name": "app", "environment": [{"name": name, "value": canary}], "command": [canary]}, KEY))
     assert "CANARY7f3a9c" not in repr(rows)
+
+
+def test_every_word_that_means_a_credential_is_hinted_at() -> None:
+    """The quick look that spares most names the split must let every credential word through."""
+    for word in words._SINGLE:
+        assert words.meaning(f"APP_{word.upper()}") is not None, word

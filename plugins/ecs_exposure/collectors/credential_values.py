@@ -11,7 +11,6 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from itertools import pairwise
 
 from ecs_exposure.collectors.credential_words import PASSWORD_WORDS, Meaning, meaning, split
 
@@ -22,7 +21,7 @@ def _words(text: str) -> frozenset[str]:
 
 # --- references ---------------------------------------------------------------------------------------------
 
-_TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%|%\(")
+_TEMPLATE = re.compile(r"\$\{|\$\(|\{\{|<%|%\{|#\{|\$\[|@@|__[A-Z]|%%|%\(|\$[A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{1,80}")
 _WHOLE_REFERENCE = re.compile(
     r"\$+[A-Z_][A-Z0-9_]{0,127}\$*|<[^<>]{0,255}>|\[[^\[\]]{0,255}\]|%[A-Za-z_][A-Za-z0-9_]{0,127}%"
     r"|\{[^{}\"]{0,127}\}|\([A-Za-z _\-]{0,127}\)"
@@ -30,11 +29,15 @@ _WHOLE_REFERENCE = re.compile(
 _VARIABLE = re.compile(r"\$+([A-Za-z_][A-Za-z0-9_]{0,127})")
 _POINTER = re.compile(
     r"(?i)(?:arn|ssm|s3|vault|secretsmanager|secretmanager|secrets-manager|aws-sm|op|sm|file|env|gcp|keyvault|ref|akv"
-    r"|kms|doppler|sops|bws|conjur|k8s|secret|parameterstore|ssm-parameter|fn:):|projects/[^/]{1,128}/secrets/"
+    r"|kms|doppler|sops|bws|conjur|k8s|secret|parameterstore|ssm-parameter|fn:):|alias/|projects/[^/]{1,128}/secrets/"
     r"|[a-z][a-z0-9+.\-]{1,30}://[^@]{0,2048}$|[a-z][a-z\-]{1,20}:(?:[a-z][a-z0-9_\-]{0,63}/){1,8}[a-z0-9_\-]{1,64}$|!(?:ref|sub|getatt)\b"
 )
 _PATH = re.compile(r"(?:~|\.{1,2})?(?:/[A-Za-z0-9_.\-]{1,64}){2,32}/?|[A-Za-z]:\\[^\s]{0,255}|/[A-Za-z0-9_\-]{1,32}")
 _HOST = re.compile(r"(?:[A-Za-z0-9\-]{1,63}\.){1,8}[A-Za-z]{2,24}(?::\d{1,5})?")
+_FILE = re.compile(
+    r"(?:[A-Za-z0-9_.\-]{0,64}/){0,16}[A-Za-z0-9_.\-]{1,64}"
+    r"\.(?:pem|key|p12|pfx|jks|crt|cer|der|json|ya?ml|txt|env|conf|ini|properties|toml|xml|asc|gpg|pub)"
+)
 # process.env.DB_PASSWORD, var.db_password, os.environ['X'], env(X), @Microsoft.KeyVault(…)
 _CODE_ROOT = re.compile(
     r"(?i)(?:process\.env|os\.environ|os\.getenv|env|environ|getenv|vars?|locals?|data|module|secrets?|config|settings"
@@ -56,7 +59,7 @@ def is_reference(value: str, name: str = "") -> bool:
         return True
     if looks_random(text):
         return False
-    if _PATH.fullmatch(text) or _HOST.fullmatch(text) or _CODE_ROOT.fullmatch(text):
+    if any(pattern.fullmatch(text) for pattern in (_PATH, _HOST, _FILE, _CODE_ROOT)):
         return True
     for pattern, separator in ((_RELATIVE, "/"), (_DOTTED, ".")):
         if pattern.fullmatch(text):
@@ -83,14 +86,16 @@ _STOP_WORDS = _words("the is are to not be this your for with please should will
 _TELLS = _words(
     "your yours change changeme changethis changeit replace replacewith insert enter put add set setme provide fill "
     "fillin paste choose generate create supply update here goes placeholder example sample dummy fake todo tbd "
-    "redacted replaced changed filled provided from via see stored please hier aqui ici "
+    "redacted replaced changed filled provided defined injected managed generated used unused from via see stored "
+    "please hier aqui ici "
     "sua seu suas tua teu tu su votre vos ton ta dein deine dei ihr ihre il tuo la vostra uw jouw twoje din "
-    "ваш твой 你的 您的 密码 密钥 パスワード 비밀번호 пароль"  # not written with these letters unless to be read
+    # Not written with these letters unless to be read.
+    "ваш твой 你的 您的 密码 密钥 パスワード 비밀번호 пароль contraseña"
 )
 # … about one of these …
 _THINGS = PASSWORD_WORDS | _words(
     "secret secrets token key keys apikey credential credentials creds value string user username account id access "
-    "auth jwt api private public webhook clave chave contraseña mot de passe ключ"
+    "auth jwt api private public webhook clave chave mot de passe ключ"
 )
 # … with these in between.
 _FILLERS = _words(
@@ -98,8 +103,9 @@ _FILLERS = _words(
     "random long new safe unique production prod dev test staging local db database app application service server "
     "admin root aws aurora rds postgres mysql redis mongo github gitlab slack stripe openai google azure client "
     "session cookie encryption signing hash bit bits char chars character characters 32 64 128 256 512 not commit "
-    "do min manager ssm vault console prefer must least"
+    "do min manager ssm vault console prefer must least by terraform pipeline openssl rand base64 base hex set"
 )
+_STORED = _words("credential credentials creds")
 _MINE = _words("my some the a mi mein meine mon ma minha meu mio mia moje")
 _VOCABULARY = _TELLS | _THINGS | _FILLERS
 _LONGEST = max(map(len, _VOCABULARY))
@@ -145,6 +151,8 @@ def is_placeholder(name: str, value: str) -> bool:
         )
         if has_words and spoken[0] in _MINE and not _THINGS.isdisjoint(spoken) and not any(map(str.isdigit, spoken)):
             return True  # my-api-key, MyDbPassword, minha_senha
+        if has_words and not _STORED.isdisjoint(spoken):
+            return True  # prod-db-credentials: no one makes up a secret with this word, but a secret's name
         if has_words and set(spoken) <= _THINGS:
             return True  # secret-key, access_token: what it is instead of it
     if "publishable" in spoken:
@@ -195,7 +203,7 @@ def could_be(meaning: Meaning, value: str) -> bool:
                 or looks_random(value)
             )
         if meaning.is_certain:
-            return len(value) >= 3
+            return len(value) >= 2
         # PASSWORD_ORDERS is a password of something, PASSWORD_FLAVOUR is not: only what no one uses as a word counts.
         return looks_random(value) or (
             len(value) >= 8 and has_digit and re.search(r"[A-Za-z]\d|[^\w.\-]", value) is not None
@@ -217,14 +225,20 @@ def entropy(value: str) -> float:
     )
 
 
+_SPACE = re.compile(r"\s")
+_DIGIT = re.compile(r"\d")
+_HEXADECIMAL = re.compile(r"[0-9a-fA-F\-]{16,4096}")
+_SEPARATOR = re.compile(r"[^A-Za-z0-9]+")
+_SWITCH = re.compile(r"(?<=\d)(?=\D)|(?<=\D)(?=\d)|(?<=[a-z])(?=[A-Z])")  # between two characters of unlike kinds
+
+
 def looks_random(value: str) -> bool:
     """Long enough, varied enough and mixed enough that no one made it up as a word."""
-    if not 16 <= len(value) <= 4096 or re.search(r"\s", value):
+    if not 16 <= len(value) <= 4096 or _SPACE.search(value):
         return False
-    digits = sum(character.isdigit() for character in value)
-    if re.fullmatch(r"[0-9a-f\-]{16,}", value.lower()):
+    digits = len(_DIGIT.findall(value))
+    if _HEXADECIMAL.fullmatch(value):
         return digits >= 3 and entropy(value) >= 2.8
-    words_in_it = re.split(r"[^A-Za-z0-9]+", value)
-    longest = max(len(word) for word in words_in_it)
-    switches = sum((a.isdigit() != b.isdigit()) or (a.islower() and b.isupper()) for a, b in pairwise(value))
-    return longest >= 12 and digits >= 2 and switches >= 4 and entropy(value) >= 3.3
+    if digits < 2 or len(_SWITCH.findall(value)) < 4:
+        return False
+    return max(map(len, _SEPARATOR.split(value))) >= 12 and entropy(value) >= 3.3

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 Kind = Literal["password", "secret", "token", "key"]
@@ -37,7 +36,7 @@ _SINGLE: dict[str, Kind] = {
     # Written together, where the ending alone would also be a compass or a bypass.
     **dict.fromkeys(_words("requirepass masterauth dbpass rootpass userpass adminpass sqlpass smtppass"), "password"),
     **dict.fromkeys(_words("secret secrets salt pepper credential credentials creds"), "secret"),
-    **dict.fromkeys(_words("token tokens jwt pat bearer auth webhook"), "token"),
+    **dict.fromkeys(_words("token tokens jwt pat bearer auth oauth webhook"), "token"),
     **dict.fromkeys(_words("apikey accesskey secretkey privatekey authkey encryptionkey"), "key"),
 }
 _KEY_OWNERS = _words(
@@ -75,9 +74,15 @@ _NOT_KEYS = _words(
     "idempotency row range group sharding shard translation feature config message search lookup hot event bucket"
 )
 _COOKIE_OWNERS = _words("erlang release")  # the shared secret of Erlang nodes is called a cookie
+_APP_ROLES = _words("vault role approle")  # Vault calls one half of an application's login a secret id
 ECS_8 = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "ECS_ENGINE_AUTH_DATA"}  # names of Security Hub's control ECS.8
 
 _ENDING = re.compile(r"(?:password|passwd|passphrase|secret|token|apikey)$")  # PGPASSWORD, clientsecret
+# A part of every credential word, in any case: most names hold none and need not be split.
+_HINT = re.compile(
+    "(?i)pass|pw|psw|secret|token|key|cred|salt|pepper|jwt|pat|bearer|auth|webhook|cookie|kennwort|contrasen|senha"
+    "|haslo|wachtwoord|parola|pswd"
+)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
@@ -91,16 +96,19 @@ def is_public(name: str) -> bool:
     return not _PUBLIC.isdisjoint(split(name))
 
 
-@lru_cache(maxsize=4096)
 def meaning(name: str) -> Meaning | None:
     """The credential a name means, or None. The last credential word decides, read with what follows it."""
-    if name.strip().upper() in ECS_8:
+    if not _HINT.search(name[:NAME_JUDGED]):
+        return None
+    if name[:NAME_JUDGED].strip().upper() in ECS_8:
         return Meaning("key")
     spoken = [word for word in split(name) if not word.isdigit()]
     found = _last_credential(spoken)
     if found is None or not _PUBLIC.isdisjoint(spoken):
         return None
     position, kind, is_generic = found
+    if spoken[position:] == ["secret", "id"] and not _APP_ROLES.isdisjoint(spoken):
+        return Meaning("secret", is_certain=False)
     before, after = spoken[:position], spoken[position + 1 :]
     if not _ABOUT.isdisjoint(after):
         return None
@@ -115,7 +123,7 @@ def _last_credential(spoken: list[str]) -> tuple[int, Kind, bool] | None:
         if word in ("key", "keys"):
             if owner in _KEY_OWNERS:
                 return position, "key", False
-            if owner not in _NOT_KEYS and position == len(spoken) - 1 and owner:
+            if owner not in _NOT_KEYS and position == len(spoken) - 1:
                 return position, "key", True
         elif word == "cookie":
             if owner in _COOKIE_OWNERS:

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from ecs_exposure.collectors import credential_providers as providers
@@ -25,6 +26,7 @@ from ecs_exposure.collectors.base import text_of
 _SCALARS = (str, int, float)
 JUDGED_CHARACTERS = 64 * 1024  # a task definition is at most 64 KiB (Amazon ECS service quotas)
 JSON_DEPTH = 6
+JSON_ARGUMENTS = 8  # how many places of a command are tried as the beginning of JSON
 REDACTED = "(redacted)"
 NAME_LIMIT = 255
 
@@ -45,6 +47,7 @@ _URL_PASSWORDS = (
     re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{1,30}://([^\s/?#@:'\"]{0,128}):([^\s/?#'\"]{1,256})@[^\s@/'\"]{1,255}"),
     re.compile(r"(?<![^\s'\"=,;])([A-Za-z0-9_.\-]{1,64}):([^\s/'\"]{1,128})@(?:tcp|unix|udp)\("),
     re.compile(r"jdbc:oracle:[a-z0-9]{1,8}:([A-Za-z0-9_$#]{1,64})/([^\s/@'\"]{1,128})@"),
+    re.compile(r"(?<![^\s'\"=])([A-Za-z0-9_$#]{1,64})/([^\s/@'\"]{1,128})@//[A-Za-z0-9.\-]{1,255}"),
 )
 _TEMPLATE_USERS = frozenset(("user", "username", "login", "usr", "dbuser", "db_user", "myuser", "name"))
 _ASSIGNMENT = re.compile(
@@ -73,6 +76,7 @@ _SHORT_OPTION = re.compile(
 )
 _SIGNATURE = re.compile(r"[?&](?:sig|X-Amz-Signature|signature)=([A-Za-z0-9%+/=_\-]{24,256})")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_\-]{8,2000}\.eyJ[A-Za-z0-9_\-]{8,4000}\.[A-Za-z0-9_\-]{16,1000}")
+_JSON = json.JSONDecoder()
 _BARE_KEYS = frozenset(("key", "value", "k", "v"))  # names of JSON members that say nothing without what holds them
 
 
@@ -221,12 +225,14 @@ def _is_told(name: str, password: str) -> bool:
     return password.lower() not in words.PASSWORD_WORDS and values.is_placeholder(name, password)
 
 
-def _in_json(name: str, value: str) -> Detection | None:
-    """A secret inside a JSON value, judged by its own key (a list's items by the name of what holds them)."""
+def _in_json(name: str, value: str, *, is_more_allowed: bool = False) -> Detection | None:
+    """A secret inside a JSON value, judged by its own key (a list's items by the name of what holds them). Of a command
+    the value is followed by more arguments.
+    """
     if value[:1] not in ("{", "["):
         return None
     try:
-        content = json.loads(value)
+        content = _JSON.raw_decode(value)[0] if is_more_allowed else _JSON.decode(value)
     except (ValueError, RecursionError):
         return None
     for leaf_name, leaf in _leaves(name, content, 0):
@@ -295,8 +301,9 @@ def _in_arguments(text: str) -> Detection | None:
         password = next(filter(None, match.groups())).strip("\"'")
         if not (values.is_reference(password, "password") or _is_told("password", password)):
             return Detection("password_option", False, password)
-    for start in re.finditer(r"(?<!\S)[{\[]", text):
-        return _in_json("", text[start.start() :])
+    for start in islice(re.finditer(r"(?<!\S)[{\[]", text), JSON_ARGUMENTS):
+        if found := _in_json("", text[start.start() :], is_more_allowed=True):
+            return found
     return None
 
 
