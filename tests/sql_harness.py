@@ -20,7 +20,7 @@ SQL = Path(__file__).parents[1] / "sql"
 DAY = date(2026, 3, 2)
 ACCOUNT = "111111111111"
 REGION = "eu-west-1"
-GLOBAL = frozenset({"account", "role", "role_statement"})
+GLOBAL = frozenset({"account", "role", "role_statement", "vpc_origin", "accelerator_endpoint"})
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Iterable[Row]]
