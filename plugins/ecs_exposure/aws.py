@@ -78,6 +78,7 @@ _OPERATIONS = {
 _DEFAULTS = {
     "ecs": (50, 20, False),
     "ec2": (100, 20, False),  # EC2 API throttling: 100/20 for each non-mutating action when paginated
+    "elb": (40, 10, True),
     "elbv2": (40, 10, True),  # the ELB page contradicts itself (200/50 and 40/10 account-wide): the careful one
     "securityhub": (30, 10, False),
     # IAM, ECR, Inspector, Organizations and STS publish no rate for these operations: ours, modest; adaptive retries
@@ -87,6 +88,12 @@ _DEFAULTS = {
     "inspector2": (40, 20, False),
     "organizations": (15, 10, False),
     "sts": (100, 50, False),
+    # Amazon API Gateway, "Quotas for creating, deploying and managing an API": 10 a second, 40 at once, all together.
+    "apigateway": (40, 10, True),
+    "apigatewayv2": (40, 10, True),
+    # CloudFront and Global Accelerator publish no rate for listing.
+    "cloudfront": (10, 5, True),
+    "globalaccelerator": (10, 5, True),
 }
 
 
@@ -235,7 +242,8 @@ class AwsAccess:
         return session
 
     def _create(self, session: Session, service: str, account_id: str, region: str) -> Any:
-        place = _PSEUDO_REGIONS[self._settings.partition] if region == GLOBAL else region
+        pseudo = _ONLY_REGIONS.get(service, _PSEUDO_REGIONS[self._settings.partition])
+        place = pseudo if region == GLOBAL else region
         client = session.create_client(service, region_name=place, config=self._config)
 
         def budget(event_name: str, **_: Any) -> None:  # returns None, else botocore takes the value for the answer
@@ -283,6 +291,7 @@ class AwsAccess:
         }
 
 
+_ONLY_REGIONS = {"globalaccelerator": "us-west-2"}  # a global service that answers in one Region only
 _PSEUDO_REGIONS = {"aws": "aws-global", "aws-cn": "aws-cn-global", "aws-us-gov": "aws-us-gov-global"}
 
 

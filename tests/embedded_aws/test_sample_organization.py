@@ -22,7 +22,7 @@ EXPECTED = yaml.safe_load((ROOT / "tests" / "sample_org" / "expected.yaml").read
 TRAITS = {
     "task_definition_privileged", "iam_role_assumable", "root_filesystem_access", "host_process_namespace",
     "cleartext_credentials", "open_security_group", "public_ip", "host_network_mode", "administrative_access_policy",
-    "high_priority_vulnerability", "vulnerability", "image_not_scanned",
+    "high_priority_vulnerability", "vulnerability", "image_not_scanned", "internet_reachable",
 }  # fmt: skip
 
 

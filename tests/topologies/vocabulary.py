@@ -245,7 +245,8 @@ class Topology:
                 number, _, protocol = str(port).partition("/")
                 self._add(
                     "listener", listener_arn=f"{arn.replace(':loadbalancer/', ':listener/')}/{number}",
-                    load_balancer_arn=arn, port=int(number), protocol=protocol.upper() or ("HTTPS" if kind == "alb" else "TCP"),
+                    load_balancer_arn=arn, port=int(number),
+                    protocol=protocol.upper() or ("HTTPS" if kind == "alb" else "TCP"),
                     target_group_arns=[self._target_group(target)],
                 )  # fmt: skip
                 users[target].append(arn)

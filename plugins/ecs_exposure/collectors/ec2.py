@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ecs_exposure.collectors.base import Collector, Context, Row, Rows, listing
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, listing
 
 PAGE = 1000
+PREFIX_LIST_PAGE = 100
+PREFIX_LISTS_A_CALL = 100
 ROUTE_TABLE_PAGE = 100  # DescribeRouteTables' maximum
 DESCRIPTION_LIMIT = 255
 
@@ -59,6 +61,26 @@ def _rules(permission: Row, is_egress: bool) -> Iterator[Row]:
 
 def _port(value: int | None) -> int | None:
     return None if value is None or value < 0 else value  # -1 is ICMP's "all types"
+
+
+def collect_prefix_lists(context: Context) -> Rows:
+    """Rows of prefix_list_entry, of the lists that inbound rules name; one without cidr for an empty list. A list that
+    is not shared with this account any more has no row.
+    """
+    rules = context.rows["security_group_rule"]
+    wanted = sorted({rule["prefix_list_id"] for rule in rules if rule["prefix_list_id"] and not rule["is_egress"]})
+    for batch in batches(wanted, PREFIX_LISTS_A_CALL):
+        ec2 = context.client("ec2")
+        asked = [{"Name": "prefix-list-id", "Values": batch}]
+        found = listing(ec2, "describe_managed_prefix_lists", "PrefixLists", page_size=PREFIX_LIST_PAGE, Filters=asked)
+        for item in sorted(found, key=lambda item: str(item["PrefixListId"])):
+            prefix_list = {"prefix_list_id": item["PrefixListId"], "prefix_list_name": item.get("PrefixListName")}
+            entries = listing(
+                ec2, "get_managed_prefix_list_entries", "Entries", page_size=PREFIX_LIST_PAGE,
+                PrefixListId=item["PrefixListId"],
+            )  # fmt: skip
+            for cidr in sorted(entry["Cidr"] for entry in entries) or [None]:
+                yield "prefix_list_entry", context.row(**prefix_list, cidr=cidr)
 
 
 def collect_network_interfaces(context: Context) -> Rows:
@@ -204,6 +226,14 @@ def _instance(context: Context, instance: dict[str, Any]) -> Row:
 COLLECTORS = (
     Collector(
         "ec2_security_groups", "ec2", ("security_group", "security_group_rule"), "region", collect_security_groups
+    ),
+    Collector(
+        "ec2_prefix_lists",
+        "ec2",
+        ("prefix_list_entry",),
+        "region",
+        collect_prefix_lists,
+        needs=("security_group_rule",),
     ),
     Collector("ec2_network_interfaces", "ec2", ("network_interface",), "region", collect_network_interfaces),
     Collector("ec2_subnets", "ec2", ("subnet",), "region", collect_subnets),
