@@ -12,7 +12,7 @@ sight as (
         service.resource_id,
         coalesce(bool_or(coverage.status <> 'ok' and coverage.observed_date is not null), false) as is_blind,
         not coalesce(bool_or(coverage.observed_date is null and coverage.status <> 'ok' and coverage.dataset in (
-            'task_definition', 'network_interface', 'security_group_rule', 'subnet', 'route', 'container_instance', 'instance',
+            'task', 'task_definition', 'network_interface', 'security_group_rule', 'subnet', 'route', 'container_instance', 'instance',
             'load_balancer', 'classic_load_balancer', 'listener', 'target_group')), false)
             -- The network of hosts outside AWS is not collected.
             and any_value(service.launch_type) is distinct from 'EXTERNAL' as is_network_seen,
