@@ -4,7 +4,11 @@ with internal as (
     select * from resources.balancer where scheme is distinct from 'internet-facing'
 ),
 named as (
-    select 'CloudFront distribution' as front, front_id, front_name, endpoint_arn, false as preserves_client_ip from snapshot.vpc_origin
+    -- Another account's distribution can use an origin that is shared with it.
+    select 'CloudFront distribution' as front, origin.front_id, user.front_name, origin.endpoint_arn, false as preserves_client_ip
+    from (select distinct front_id, endpoint_arn from snapshot.vpc_origin where endpoint_arn is not null) as origin
+    join (select distinct front_id, front_name from snapshot.vpc_origin where front_name is not null) as user
+        on user.front_id = origin.front_id
     union all
     select 'API Gateway VPC link', front_id, front_name, endpoint_arn, false from snapshot.vpc_link
     union all

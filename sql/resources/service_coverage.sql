@@ -64,7 +64,7 @@ regional as (
         when coverage.dataset = 'vpc_link' then shape.has_internal_load_balancer
         when coverage.dataset = 'prefix_list_entry' then shape.names_prefix_list
         -- Where there is no way in, no network ACL needs to be asked.
-        when coverage.dataset = 'network_acl_entry'
+        when coverage.dataset in ('network_acl_entry', 'block_public_access_exclusion')
             then shape.has_public_address or shape.has_load_balancer or shape.has_classic_load_balancer
         else coverage.dataset in (
             'cluster', 'service', 'deployment', 'task', 'task_container', 'task_definition', 'container', 'volume', 'credential',

@@ -15,7 +15,7 @@ answer as (
     where is_egress and to_port >= 1024
 ),
 way as (
-    select used.subnet_id, family.is_ipv6, way.way, way.is_endpoint, way.route_table_id, way.destination, way.target
+    select used.subnet_id, family.is_ipv6, way.way, way.may_be_excluded, way.is_endpoint, way.route_table_id, way.destination, way.target
     from used
     cross join (select unnest([false, true]) as is_ipv6) as family
     left join resources.subnet_way as way on way.subnet_id = used.subnet_id and way.is_ipv6 = family.is_ipv6
@@ -29,7 +29,8 @@ select
             when 'unseen' then 'the route table of ' || way.subnet_id
             when 'inspection' then 'what stands behind ' || way.target
         end,
-        case when acl.network_acl_id is null then 'the network ACL of ' || way.subnet_id end
+        case when acl.network_acl_id is null then 'the network ACL of ' || way.subnet_id end,
+        case when way.may_be_excluded then 'whether VPC Block Public Access excludes ' || way.subnet_id end
     ], lambda what: what is not null) as unseen,
     list_filter([
         case when way.way = 'gateway' then {'hop': 'internet gateway', 'id': way.target, 'detail': null::varchar} end,

@@ -2,7 +2,8 @@
 -- more specific routes taken off. The table is the one associated with the subnet, else the VPC's main one.
 --   gateway     an internet gateway
 --   inspection  a firewall or gateway load balancer endpoint, or an appliance's interface: what lies behind is not seen
---   blocked     VPC Block Public Access keeps inbound traffic out, whatever the route
+--   blocked     VPC Block Public Access keeps inbound traffic out, whatever the route; `may_be_excluded` when nobody saw from what
+--               it excludes: then the way is told as if it blocked nothing
 --   none        neither (NAT, transit gateway, peering, blackhole …)
 --   unseen      no route table of the subnet was seen (a shared subnet's main table)
 -- A shared subnet that two accounts report is one subnet.
@@ -62,18 +63,26 @@ led as (
 ),
 subnet as (
     select
-        subnet_id, min(vpc_id) as vpc_id,
-        coalesce(bool_or(internet_gateway_block_mode in ('block-bidirectional', 'block-ingress')), false) as is_blocked
-    from snapshot.subnet
-    group by subnet_id
+        subnet.subnet_id, min(subnet.vpc_id) as vpc_id,
+        coalesce(bool_or(internet_gateway_block_mode in ('block-bidirectional', 'block-ingress')), false)
+            and not coalesce(bool_or(exclusion.exclusion_id is not null), false) as is_blocked,
+        bool_or(coverage.observed_date is not null) as is_exclusion_seen
+    from snapshot.subnet as subnet
+    left join snapshot.block_public_access_exclusion as exclusion
+        on exclusion.mode = 'allow-bidirectional' and (exclusion.subnet_id = subnet.subnet_id or exclusion.vpc_id = subnet.vpc_id)
+    left join snapshot.coverage as coverage
+        on coverage.account_id = subnet.account_id and coverage.region = subnet.region
+        and coverage.dataset = 'block_public_access_exclusion'
+    group by subnet.subnet_id
 )
 select
     subnet.subnet_id, family.is_ipv6, subnet.vpc_id,
     case
-        when subnet.is_blocked then 'blocked'
+        when subnet.is_blocked and subnet.is_exclusion_seen then 'blocked'
         when coalesce(associated.route_table_id, main.route_table_id) is null then 'unseen'
         else coalesce(led.way, 'none')
     end as way,
+    subnet.is_blocked as may_be_excluded,
     coalesce(led.is_endpoint, false) as is_endpoint,
     coalesce(associated.route_table_id, main.route_table_id) as route_table_id,
     led.shown.destination as destination,

@@ -55,6 +55,19 @@ def test_without_a_rule_that_names_a_prefix_list_nothing_is_asked(play: Play) ->
     assert playback.calls == []
 
 
+def test_exclusions_from_block_public_access_where_it_blocks_anything(play: Play) -> None:
+    [collector] = [item for item in ec2.COLLECTORS if item.datasets == ("block_public_access_exclusion",)]
+    blocked: list[Row] = [{"internet_gateway_block_mode": "off"}, {"internet_gateway_block_mode": "block-ingress"}]
+    rows = with_rows(play(recorded("ec2")), collector, subnet=blocked)
+    assert tuples(rows, "exclusion_id", "vpc_id", "subnet_id", "mode") == {
+        ("vpcbpa-exclude-1", "vpc-1", None, "allow-bidirectional"),
+        ("vpcbpa-exclude-2", None, "subnet-a", "allow-egress"),
+    }
+    playback = play({})
+    assert with_rows(playback, collector, subnet=blocked[:1]) == []
+    assert playback.calls == []
+
+
 def test_listeners_name_the_target_groups_of_their_default_action(play: Play) -> None:
     rows = run(play(recorded("elbv2")), *elbv2.COLLECTORS[:2]).rows["listener"]
     assert tuples(rows, "port", "target_group_arns") == {(443, (group("blue"), group("green"))), (80, ())}
@@ -123,18 +136,21 @@ def test_where_no_load_balancer_is_internal_no_front_is_asked_for(play: Play) ->
     assert playback.calls == []
 
 
-def test_vpc_origins_that_an_enabled_distribution_uses(play: Play) -> None:
+def test_vpc_origins_and_the_enabled_distributions_that_use_them(play: Play) -> None:
     rows = run(play(recorded("cloudfront")), cloudfront.VPC_ORIGINS, region="global").rows["vpc_origin"]
     assert tuples(rows, "front_id", "front_name", "endpoint_arn") == {
         ("vo_used", "a.example", balancer("app", "used")),
         ("vo_used", "e2.cloudfront.net", balancer("app", "used")),
+        ("vo_unused", None, balancer("app", "unused")),
+        ("vo_shared", "e4.cloudfront.net", None),
     }
 
 
-def test_without_vpc_origins_distributions_are_not_asked_for(play: Play) -> None:
+def test_an_account_without_vpc_origins_and_distributions_has_no_rows(play: Play) -> None:
     empty = {"Marker": "", "MaxItems": 100, "IsTruncated": False, "Quantity": 0}
-    playback = play({("cloudfront", "ListVpcOrigins"): [{"VpcOriginList": empty}]})
-    assert run(playback, cloudfront.VPC_ORIGINS, region="global").rows["vpc_origin"] == []
+    answers = {("cloudfront", "ListVpcOrigins"): [{"VpcOriginList": empty}]}
+    answers["cloudfront", "ListDistributions"] = [{"DistributionList": empty}]
+    assert run(play(answers), cloudfront.VPC_ORIGINS, region="global").rows["vpc_origin"] == []
 
 
 def test_a_list_of_vpc_origins_that_was_cut_short_is_not_empty(play: Play) -> None:

@@ -21,6 +21,7 @@ SCANNER = template(DEPLOY / "scanner.yaml")
 # plays each.
 FALLBACK = {
     "iam:GetPolicy", "iam:GetPolicyVersion", "ec2:DescribeManagedPrefixLists", "ec2:GetManagedPrefixListEntries",
+    "ec2:DescribeVpcBlockPublicAccessExclusions",
     "elasticloadbalancing:DescribeTargetGroupAttributes", "elasticloadbalancing:DescribeTargetHealth",
     "globalaccelerator:ListEndpointGroups", "globalaccelerator:ListListeners",
 }  # fmt: skip

@@ -23,7 +23,7 @@ BUILDS = settings(
 # Everything a path is made of, except what other accounts hold (targets) and what lists the services themselves.
 HIDDEN = [
     "task", "task_definition", "container_instance", "instance", "network_interface", "subnet", "route",
-    "network_acl_entry",
+    "network_acl_entry", "block_public_access_exclusion",
     "security_group_rule", "prefix_list_entry", "load_balancer", "classic_load_balancer", "listener", "target_group",
     "target_group_attribute", "vpc_link", "vpc_origin", "accelerator_endpoint",
 ]  # fmt: skip

@@ -82,6 +82,12 @@ class Topology:
                     state="blackhole" if "blackhole" in words else "active",
                     target=words[-1] if words[-1] == "local" else self.id(words[-1], ""),
                 )  # fmt: skip
+        for number, (kind, excluded) in enumerate(network.get("excluded", {}).items()):
+            name = vpc if kind == "vpc" else self.id("subnet", kind)
+            self._add(
+                "block_public_access_exclusion", exclusion_id=self.id("exclusion", str(number)), mode=excluded,
+                vpc_id=name if kind == "vpc" else None, subnet_id=None if kind == "vpc" else name,
+            )  # fmt: skip
         for name in {**_SUBNETS, **network.get("subnets", {})}:
             entries = network.get("acls", {}).get(name, _ALLOW_ALL)
             for entry in [] if entries == "not seen" else [*entries, *_FINAL]:
@@ -276,6 +282,12 @@ class Topology:
         front: Row = {"front_id": self.id(kind, ""), "front_name": "front", "endpoint_arn": endpoint}
         if kind == "vpc_link":
             front["subnet_ids"] = [self.id("subnet", name) for name in what.get("subnets", [])]
+        if kind == "vpc_origin" and ("unused" in what or "shared" in what):
+            front["front_name"] = None
+        if "shared" in what:
+            # The distribution is another account's, which knows the origin by its id alone.
+            used = {"account_id": "999900000001", "region": "global", "front_name": "www.example", "endpoint_arn": None}
+            self.rows[kind].append({**front, **used})
         if kind == "accelerator_endpoint":
             front["preserves_client_ip"] = what.get("preserves", False)
         self._add(kind, **front)

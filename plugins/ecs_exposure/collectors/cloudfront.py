@@ -12,28 +12,32 @@ PAGE = "100"
 
 
 def collect_vpc_origins(context: Context) -> Rows:
-    """Rows of vpc_origin: one per VPC origin and enabled distribution that uses it. An origin that none uses carries
-    nothing. Without a VPC origin the distributions are not asked for. Raises NotOffered in partitions without them.
+    """Rows of vpc_origin: one per VPC origin and enabled distribution of this account using it; one without a name for
+    an origin that none here uses, one without an endpoint for an origin that another account shares. Which origin of
+    which account carries the internet shows when the accounts are seen together.
+
+    Raises NotOffered in partitions without VPC origins.
     """
     if context.settings.partition != "aws":
         raise NotOffered(f"CloudFront VPC origins are not offered in {context.settings.partition}")
     cloudfront = context.client("cloudfront")
-    origins = {item["Id"]: item for item in _items(cloudfront.list_vpc_origins, "VpcOriginList")}
-    if not origins:
-        return
-    named = set()
+    endpoints = {
+        item["Id"]: item.get("OriginEndpointArn") for item in _items(cloudfront.list_vpc_origins, "VpcOriginList")
+    }
+    users: dict[str, set[str | None]] = {name: set() for name in endpoints}
     for distribution in _items(cloudfront.list_distributions, "DistributionList"):
         if not distribution.get("Enabled"):
             continue
         aliases = sorted(distribution.get("Aliases", {}).get("Items", []))
-        name = (aliases or [distribution["DomainName"]])[0]
         for origin in distribution.get("Origins", {}).get("Items", []):
             if used := origin.get("VpcOriginConfig", {}).get("VpcOriginId"):
-                named.add((used, name))
-    for used, name in sorted(named):
-        if used in origins:
-            arn = origins[used].get("OriginEndpointArn")
-            yield "vpc_origin", context.row(front_id=used, front_name=name, endpoint_arn=arn)
+                users.setdefault(used, set()).add((aliases or [distribution["DomainName"]])[0])
+    for front_id, names in sorted(users.items()):
+        for name in sorted(names, key=str) or [None]:
+            yield (
+                "vpc_origin",
+                context.row(front_id=front_id, front_name=name, endpoint_arn=endpoints.get(front_id)),
+            )
 
 
 def _items(operation: Any, member: str) -> Iterator[dict[str, Any]]:

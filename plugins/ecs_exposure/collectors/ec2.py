@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, listing
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, listing, required
 
 PAGE = 1000
 PREFIX_LIST_PAGE = 100
@@ -132,6 +132,36 @@ def collect_subnets(context: Context) -> Rows:
         )
 
 
+# An exclusion that failed or is gone excludes nothing; one that is on its way out still does.
+_NO_EXCLUSION = frozenset({"create-in-progress", "create-failed", "delete-complete", "disable-complete"})
+
+
+def collect_block_public_access_exclusions(context: Context) -> Rows:
+    """Rows of block_public_access_exclusion; asked only where VPC Block Public Access blocks a subnet."""
+    if not any(row["internet_gateway_block_mode"] not in (None, "off") for row in context.rows["subnet"]):
+        return
+    ec2, token = context.client("ec2"), dict[str, str]()
+    while True:
+        answer = ec2.describe_vpc_block_public_access_exclusions(MaxResults=PAGE, **token)
+        member = "VpcBlockPublicAccessExclusions"
+        for item in required(answer, member, "describe_vpc_block_public_access_exclusions"):
+            if item.get("State") not in _NO_EXCLUSION:
+                # arn:aws:ec2:<Region>:<account>:vpc/vpc-…, or subnet/subnet-…
+                kind, _, name = item.get("ResourceArn", "").rpartition(":")[2].partition("/")
+                yield (
+                    "block_public_access_exclusion",
+                    context.row(
+                        exclusion_id=item["ExclusionId"],
+                        vpc_id=name if kind == "vpc" else None,
+                        subnet_id=name if kind == "subnet" else None,
+                        mode=item.get("InternetGatewayExclusionMode"),
+                    ),
+                )
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
+
+
 # Where a route can lead. An instance's route names its interface too, and the interface is what the address hangs on.
 _ROUTE_TARGETS = (
     "GatewayId",
@@ -237,6 +267,14 @@ COLLECTORS = (
     ),
     Collector("ec2_network_interfaces", "ec2", ("network_interface",), "region", collect_network_interfaces),
     Collector("ec2_subnets", "ec2", ("subnet",), "region", collect_subnets),
+    Collector(
+        "ec2_block_public_access_exclusions",
+        "ec2",
+        ("block_public_access_exclusion",),
+        "region",
+        collect_block_public_access_exclusions,
+        needs=("subnet",),
+    ),
     Collector("ec2_routes", "ec2", ("route",), "region", collect_routes),
     Collector("ec2_network_acls", "ec2", ("network_acl_entry",), "region", collect_network_acls),
     Collector("ec2_instances", "ec2", ("instance",), "region", collect_instances),

@@ -312,6 +312,14 @@ _TABLES = (
         column("internet_gateway_block_mode", STRING, "VPC Block Public Access as it applies to the subnet; NULL when not reported"),
     ),
     _dataset(
+        "block_public_access_exclusion", "one row per VPC or subnet excluded from VPC Block Public Access, of Regions where it blocks one",
+        "exclusion_id",
+        column("exclusion_id", STRING, "id", nullable=False),
+        column("vpc_id", STRING, "VPC excluded; NULL when a subnet is"),
+        column("subnet_id", STRING, "subnet excluded; NULL when a VPC is"),
+        column("mode", STRING, "allow-bidirectional or allow-egress"),
+    ),
+    _dataset(
         "route", "one row per route of a route table", "route_table_id destination",
         column("route_table_id", STRING, "id of the table", nullable=False),
         column("vpc_id", STRING, "VPC", nullable=False),
@@ -412,7 +420,8 @@ _TABLES = (
         column("subnet_ids", STRINGS, "subnets of a version 2 link, which names no load balancer itself"),
     ),
     _dataset(
-        "vpc_origin", "one row per CloudFront VPC origin × enabled distribution that uses it", "front_id front_name", *_FRONT,
+        "vpc_origin", "one row per CloudFront VPC origin × enabled distribution that uses it (front_name NULL: none of this account)",
+        "front_id front_name", *_FRONT,
     ),
     _dataset(
         "accelerator_endpoint", "one row per endpoint of an enabled Global Accelerator listener", "front_id endpoint_arn", *_FRONT,
