@@ -6,7 +6,9 @@ with target as (
 ),
 near as (
     select balancer.balancer_id, balancer.subnet_id, min(cidr.first) as first, min(cidr.last) as last
-    from (select balancer_id, unnest(subnet_ids) as subnet_id from resources.balancer) as balancer
+    from (
+        select balancer_id, unnest(case when len(subnet_ids) = 0 then [null] else subnet_ids end) as subnet_id from resources.balancer
+    ) as balancer
     left join snapshot.subnet as subnet on subnet.subnet_id = balancer.subnet_id
     left join resources.cidr as cidr on cidr.cidr = subnet.cidr
     group by balancer.balancer_id, balancer.subnet_id
@@ -28,7 +30,7 @@ by_group as (
 -- The addresses of a load balancer in a subnet nobody saw may be in any range.
 by_unseen_subnet as (
     select
-        target.* exclude (security_group_ids), near.subnet_id, rule.label, ['the addresses of ' || near.subnet_id], []::varchar[]
+        target.* exclude (security_group_ids), near.subnet_id, rule.label, ['the addresses of ' || coalesce(near.subnet_id, 'its load balancer')], []::varchar[]
     from target
     join near on near.balancer_id = target.balancer_id and near.first is null
     join resources.group_rule as rule

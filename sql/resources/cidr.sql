@@ -1,6 +1,7 @@
 -- One row per distinct address range that any rule, entry, route or subnet names, as whole numbers, so that no later model reads text.
 -- An IPv6 range is placed by its first 32 bits: nothing narrower than a /32 decides whether the internet gets in.
--- `share` is the part of the internet it holds: of all IPv4 (private and other unroutable ranges hold none of it), of 2000::/3.
+-- `share` is the part of the internet it holds, of all IPv4 or of 2000::/3; a range of private and other addresses that nobody
+-- on the internet has is_unroutable, and counts only to complete what stands around it.
 with named as (
     select cidr from snapshot.security_group_rule where cidr is not null
     union select cidr from snapshot.network_acl_entry where cidr is not null
@@ -47,12 +48,9 @@ public as (
 )
 select
     cidr, is_ipv6, prefix_length, first, last, public_first, public_last, whole,
-    case
-        when public_last < public_first or exists (
-            select 1 from unroutable
-            where not public.is_ipv6 and public.first >= unroutable.first and public.last <= unroutable.last
-        ) then 0.0
-        when prefix_length > 32 then 0.0
-        else (public_last - public_first + 1) / whole
-    end as share
+    case when public_last < public_first or prefix_length > 32 then 0.0 else (public_last - public_first + 1) / whole end as share,
+    exists (
+        select 1 from unroutable
+        where not public.is_ipv6 and public.first >= unroutable.first and public.last <= unroutable.last
+    ) as is_unroutable
 from public

@@ -24,7 +24,7 @@ select
     coalesce(rule.cidr, list.cidr) as cidr,
     rule.prefix_list_id, list.prefix_list_name, rule.referenced_group_id,
     rule.prefix_list_id is null or list.prefix_list_id is not null as is_seen,
-    cidr.is_ipv6, cidr.first, cidr.last, cidr.public_first, cidr.public_last, cidr.whole, coalesce(cidr.share, 0.0) as share,
+    cidr.is_ipv6, cidr.first, cidr.last, cidr.public_first, cidr.public_last, cidr.whole, coalesce(cidr.share, 0.0) as share, cidr.is_unroutable,
     case rule.protocol when '-1' then 'all' else rule.protocol end || case
         when rule.protocol not in ('tcp', 'udp') then ''
         when rule.from_port = rule.to_port then ' ' || rule.from_port

@@ -15,7 +15,7 @@ range as (
 ),
 admitting as (
     select
-        range.*, wide.cidr, wide.prefix_list_id, wide.share, wide.whole, wide.public_first, wide.public_last, wide.label,
+        range.*, wide.cidr, wide.prefix_list_id, wide.share, wide.whole, wide.public_first, wide.public_last, wide.is_unroutable, wide.label,
         wide.protocol = range.protocol and wide.from_port = range.from_port and wide.to_port = range.to_port as is_own
     from range
     join wide
@@ -37,7 +37,8 @@ added as (
 open as (
     select
         group_id, is_ipv6, protocol, from_port, to_port,
-        coalesce(sum(adds_to_own) filter (where is_own), 0) >= 0.5 as is_by_own
+        coalesce(sum(adds_to_own) filter (where is_own), 0) >= 0.5 as is_by_own,
+        max(share) filter (where not is_unroutable) as widest
     from added
     group by group_id, is_ipv6, protocol, from_port, to_port
     having sum(adds) >= 0.5
@@ -50,7 +51,8 @@ from open
 join added
     on added.group_id = open.group_id and added.is_ipv6 = open.is_ipv6 and added.protocol = open.protocol
     and added.from_port = open.from_port and added.to_port = open.to_port
-where added.share >= 1.0 / 256
+-- Small ranges beside wide ones are not what is wrong; where all are small, the widest of them stand for all.
+where added.share >= least(1.0 / 256, open.widest) and not added.is_unroutable
     and case
         when open.is_by_own then added.is_own
         -- Ports that a wider open range holds anyway are not told twice.

@@ -121,6 +121,8 @@ class Topology:
                     cidr=source if kind not in ("group", "list") else None,
                 )  # fmt: skip
         for name, entries in self.case.get("prefix_lists", {}).items():
+            if entries == "all-of-the-lower-half-in-/9":
+                entries = [f"{number // 2}.{number % 2 * 128}.0.0/9" for number in range(256)]
             for cidr in entries or [None]:
                 self._add(
                     "prefix_list_entry", prefix_list_id=self.id("pl", name), cidr=cidr,
