@@ -1,7 +1,7 @@
 """A synthetic day of a large organisation, written into a lake as a night's batches would write it.
 
 Services spread over accounts and two Regions, each with a definition, a deployment and two tasks; one in five holds a
-sidecar, one in ten runs an image of a central registry, one in six stands behind a load balancer, one in eight runs on
+sidecar, one in ten runs an image of a central registry, one in five stands behind a load balancer, one in eight runs on
 EC2. Every trait hits some. Image findings: each digest carries 120 vulnerabilities shared with the images of the same
 base and 80 of its own, out of some 26,000, with EPSS skewed as FIRST publishes it (most below 0.01).
 """
@@ -20,6 +20,7 @@ from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATA
 from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
 from ecs_exposure.lake import Lake
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
+from synthetic_network import fronts, load_balancers, place_network, task_address
 
 REGIONS = ("eu-west-1", "us-east-1")
 CVES_A_DIGEST = 200
@@ -108,7 +109,10 @@ class SyntheticDay:
 
     def _roles(self, number: int) -> Rows:
         account_id = self.accounts[number]
-        roles: Rows = {"role": [], "role_statement": [], "role_trust": []}
+        roles: Rows = {name: [] for name in GLOBAL_DATASETS}
+        for place in (number * 2, number * 2 + 1):
+            region = self._places[place][1]
+            fronts(roles, place, f"{load_balancers(account_id, region)}/app/inner/{place:05d}")
         for index in range(SERVICES_AN_ACCOUNT // 2):
             arn = f"arn:aws:iam::{account_id}:role/app-{index}"
             roles["role"].append(
@@ -127,39 +131,12 @@ class SyntheticDay:
     def _place(self, place: int) -> Rows:
         account_id, region = self._places[place]
         rows: Rows = {name: [] for name in REGION_DATASETS}
-        vpc = f"vpc-{place:05d}"
         cluster = f"arn:aws:ecs:{region}:{account_id}:cluster/main"
         rows["cluster"].append(
             {"cluster_arn": cluster, "cluster_name": "main", "status": "ACTIVE", "standalone_task_count": place % 3,
              "tags": "{}"}
         )  # fmt: skip
-        for kind, target in (("public", f"igw-{place:05d}"), ("private", f"nat-{place:05d}")):
-            subnet, table = f"subnet-{kind}-{place:05d}", f"rtb-{kind}-{place:05d}"
-            rows["subnet"].append(
-                {"subnet_id": subnet, "vpc_id": vpc, "cidr": "10.0.0.0/20", "is_public_ip_assigned": kind == "public"}
-            )
-            for destination, through in (("0.0.0.0/0", target), ("10.0.0.0/16", "local")):
-                rows["route"].append(
-                    {"route_table_id": table, "vpc_id": vpc, "is_main": False, "subnet_ids": [subnet],
-                     "destination": destination, "target": through, "state": "active"}
-                )  # fmt: skip
-        for name, cidr in (("open", "0.0.0.0/0"), ("half", "0.0.0.0/1"), ("inner", "10.0.0.0/8")):
-            rows["security_group"].append({"group_id": f"sg-{name}-{place:05d}", "group_name": name, "vpc_id": vpc})
-            ports = ((80, 80), (443, 443), (5432, 5432)) if name == "open" else ((0, 65535),)
-            for index, (first, last) in enumerate(ports):
-                rows["security_group_rule"].append(
-                    {"group_id": f"sg-{name}-{place:05d}", "rule_index": index, "is_egress": False, "protocol": "tcp",
-                     "from_port": first, "to_port": last, "cidr": cidr}
-                )  # fmt: skip
-        balancer = f"arn:aws:elasticloadbalancing:{region}:{account_id}:loadbalancer/app/front/{place:05d}"
-        rows["load_balancer"].append(
-            {"load_balancer_arn": balancer, "load_balancer_name": "front", "kind": "application", "state": "active",
-             "scheme": "internet-facing" if place % 4 == 0 else "internal", "vpc_id": vpc,
-             "subnet_ids": [f"subnet-public-{place:05d}"], "security_group_ids": [f"sg-open-{place:05d}"]}
-        )  # fmt: skip
-        rows["listener"].append(
-            {"listener_arn": f"{balancer}/l", "load_balancer_arn": balancer, "protocol": "HTTPS", "port": 443}
-        )
+        balancers = place_network(rows, place, account_id, region)
         for host in range(3):
             instance = f"i-{place:05d}-{host}"
             rows["container_instance"].append(
@@ -167,14 +144,15 @@ class SyntheticDay:
                  "ec2_instance_id": instance, "status": "ACTIVE"}
             )  # fmt: skip
             rows["instance"].append(
-                {"instance_id": instance, "vpc_id": vpc, "subnet_id": f"subnet-private-{place:05d}", "state": "running",
+                {"instance_id": instance, "vpc_id": f"vpc-{place:05d}", "state": "running",
+                 "subnet_id": f"subnet-private-{place:05d}",
                  "public_ip": "198.51.100.9" if host == 2 and place % 5 == 0 else None, "network_interface_ids": [],
                  "security_group_ids": [f"sg-{'open' if host == 2 else 'inner'}-{place:05d}"],
                  "http_tokens": "optional" if host == 1 else "required", "http_put_response_hop_limit": 1 + host % 2,
                  "http_endpoint": "enabled"}
             )  # fmt: skip
         for number in range(place, self.services, len(self._places)):
-            self._service(rows, place, number, cluster, balancer)
+            self._service(rows, place, number, cluster, balancers[number % 3])
         return rows
 
     def _service(self, rows: Rows, place: int, number: int, cluster: str, balancer: str) -> None:
@@ -183,12 +161,12 @@ class SyntheticDay:
         name = f"service-{number:05d}"
         resource_id = f"arn:aws:ecs:{region}:{account_id}:service/main/{name}"
         definition = f"arn:aws:ecs:{region}:{account_id}:task-definition/{name}:7"
-        on_ec2, is_public, is_balanced = number % 8 == 1, chance.random() < 0.1, number % 6 == 2
+        on_ec2, is_public, is_balanced = number % 8 == 1, chance.random() < 0.1, number % 5 == 2
         mode = chance.choice(("bridge", "host")) if on_ec2 else "awsvpc"
         launch_type = "EC2" if on_ec2 else "FARGATE"
         desired = 0 if chance.random() < 0.03 else 2
         subnet = f"subnet-{'public' if is_public else 'private'}-{place:05d}"
-        group = f"sg-{chance.choices(('open', 'half', 'inner'), (25, 5, 70))[0]}-{place:05d}"
+        group = f"sg-{chance.choices(('open', 'half', 'listed', 'inner'), (25, 5, 5, 65))[0]}-{place:05d}"
         target_group = f"arn:aws:elasticloadbalancing:{region}:{account_id}:targetgroup/{name}/1"
         port = chance.choice((80, 8080, 5432))
         network = {"assign_public_ip": is_public, "subnet_ids": [subnet], "security_group_ids": [group]}
@@ -210,9 +188,12 @@ class SyntheticDay:
         )  # fmt: skip
         if is_balanced:
             rows["target_group"].append(
-                {"target_group_arn": target_group, "target_type": "instance" if on_ec2 else "ip", "protocol": "HTTP",
-                 "port": port, "load_balancer_arns": [balancer]}
+                {"target_group_arn": target_group, "target_type": "instance" if on_ec2 else "ip",
+                 "protocol": "TCP" if "/net/" in balancer else "HTTP", "port": port, "vpc_id": f"vpc-{place:05d}",
+                 "load_balancer_arns": [balancer]}
             )  # fmt: skip
+            if "/net/" in balancer:
+                rows["target_group_attribute"].append({"target_group_arn": target_group, "preserves_client_ip": on_ec2})
         rows["task_definition"].append(
             {"task_definition_arn": definition, "family": name, "revision": 7, "extractor_version": EXTRACTOR_VERSION,
              "status": "ACTIVE", "network_mode": mode, "pid_mode": "host" if on_ec2 and chance.random() < 0.1 else None,
@@ -260,7 +241,8 @@ class SyntheticDay:
                 rows["network_interface"].append(
                     {"network_interface_id": interface, "vpc_id": f"vpc-{place:05d}", "subnet_id": subnet,
                      "security_group_ids": [group], "public_ip": "198.51.100.7" if is_public else None,
-                     "ipv6_addresses": [], "private_ip": "10.0.0.9", "interface_type": "interface"}
+                     "ipv6_addresses": [], "private_ip": task_address(number * 2 + index),
+                     "interface_type": "interface"}
                 )  # fmt: skip
             for container, (image, digest) in zip(containers, images, strict=True):
                 rows["task_container"].append(

@@ -21,8 +21,11 @@ DAY = date(2026, 3, 2)
 ACCOUNT = "111111111111"
 REGION = "eu-west-1"
 GLOBAL = frozenset(
-    {"account", "role", "role_statement", "role_trust", "service_control_statement", "service_control_level"}
-)
+    {
+        "account", "role", "role_statement", "role_trust", "service_control_statement", "service_control_level",
+        "vpc_origin", "accelerator_endpoint",
+    }
+)  # fmt: skip
 
 Row = Mapping[str, Any]
 Rows = Mapping[str, Iterable[Row]]

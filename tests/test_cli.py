@@ -131,7 +131,8 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                         **place,
                         "path_id": "p1",
                         "kind": "DIRECT",
-                        "hops": '[{"internet":"0.0.0.0/0"},{"interface":"eni-7"}]',
+                        "hops": '[{"hop":"internet","id":"IPv4","detail":null},'
+                        '{"hop":"route","id":"rtb-1","detail":"0.0.0.0/0"},{"hop":"interface","id":"subnet-7","detail":"task"}]',
                         "needs_traits": ["public_ip"],
                     }
                 ],
@@ -302,8 +303,8 @@ def test_explain_tells_the_whole_way_to_the_severity(run: Run) -> None:
         "likelihood Very High × impact Medium",
         "public_ip",
         "group sg-1, ports 443",
-        "internet 0.0.0.0/0",
-        "eni-7",
+        "route rtb-1 (0.0.0.0/0)",
+        "interface subnet-7 (task)",
         "gone without public_ip",
         "Take the public address away",
         "known exploited",

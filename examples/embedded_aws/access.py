@@ -14,7 +14,14 @@ from embedded_aws.contract import AwsError, Call
 ADMINISTRATOR = "embedded-aws-administrator"
 
 # IAM action prefixes that differ from boto3's client names.
-_PREFIX = {"elbv2": "elasticloadbalancing"}
+_PREFIX = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+
+
+def action_of(service: str, operation: str) -> str:
+    """The IAM action of an operation (boto3's names). S3's differ, and nothing here asks for them."""
+    if service in ("apigateway", "apigatewayv2"):
+        return "apigateway:GET"  # API Gateway's actions are HTTP methods; nothing here writes
+    return f"{_PREFIX.get(service, service)}:{operation}"
 
 
 @dataclass(frozen=True)
@@ -68,5 +75,5 @@ class Access:
         account = self.accounts.get(call.account_id)
         if account is None or principal.role not in account.roles:
             return None
-        action = f"{_PREFIX.get(call.service, call.service)}:{call.operation}"
+        action = action_of(call.service, call.operation)
         return action if account.denied_actions.get(action, self.night + 1) <= self.night else None

@@ -12,6 +12,7 @@ from moto.iam.models import AWSManagedPolicy, iam_backends
 from embedded_aws.contract import Call
 from embedded_aws.direct import Direct, seed
 from embedded_aws.ecs import Ecs
+from embedded_aws.fronts import Fronts
 from embedded_aws.load_services import Place, ServiceLoader
 from embedded_aws.yaml_files import OrganizationError, known
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from embedded_aws.load_images import ImageLoader
     from embedded_aws.organization import Organization
 
-_REGION_KEYS = {"groups", "clusters", "load_balancers", "services"}
+_REGION_KEYS = {"groups", "clusters", "denied_ports", "load_balancers", "services"}
 _ROLE_KEYS = {"managed", "policies", "inline", "boundary"}
 _INSTANCE_ROLE = "ecs-instance"
 _TASKS = {"Service": "ecs-tasks.amazonaws.com"}
@@ -28,13 +29,16 @@ _GROUPS: dict[str, Any] = {"internal": {"all": "vpc"}, "public-web": {80: "0.0.0
 
 
 class AccountLoader:
-    def __init__(self, name: str, organization: Organization, direct: Direct, ecs: Ecs, images: ImageLoader) -> None:
+    def __init__(
+        self, name: str, organization: Organization, direct: Direct, ecs: Ecs, images: ImageLoader, fronts: Fronts
+    ) -> None:
         self._name = name
         self._account_id = organization.id_of(name)
         self._organization = organization
         self._direct = direct
         self._ecs = ecs
         self._images = images
+        self._fronts = fronts
         self._places: dict[str, Place] = {}
         self._services: dict[str, ServiceLoader] = {}
         self._applied_roles: dict[str, Any] = {}
@@ -61,6 +65,8 @@ class AccountLoader:
         place = self._places[region]
         for name, rules in {**_GROUPS, **what.get("groups", {})}.items():
             self._group(place, name, rules or {})
+        for port in what.get("denied_ports", []):
+            self._deny(place, port)
         for name, balancer in what.get("load_balancers", {}).items():
             self._balancer(place, name, balancer or {})
         for name, cluster in what.get("clusters", {}).items():
@@ -181,6 +187,22 @@ class AccountLoader:
                 ec2("associate_route_table", RouteTableId=table, SubnetId=place.subnets[f"{kind}-{zone}"])
         return place
 
+    def _deny(self, place: Place, port: int) -> None:
+        """The VPC's network ACL refuses a TCP port from everywhere, before it allows the rest."""
+        if port in place.denied_ports:
+            return
+        place.denied_ports.add(port)
+
+        def ec2(operation: str, **parameters: Any) -> Any:
+            return self._direct.call(self._account_id, place.region, "ec2", operation, **parameters)
+
+        filters = [{"Name": "vpc-id", "Values": [place.vpc]}, {"Name": "default", "Values": ["true"]}]
+        acl = ec2("describe_network_acls", Filters=filters)["NetworkAcls"][0]["NetworkAclId"]
+        ec2(
+            "create_network_acl_entry", NetworkAclId=acl, RuleNumber=len(place.denied_ports), Protocol="6",
+            Egress=False, RuleAction="deny", CidrBlock="0.0.0.0/0", PortRange={"From": port, "To": port},
+        )  # fmt: skip
+
     def _group(self, place: Place, name: str, rules: dict[Any, Any]) -> None:
         if place.applied_groups.get(name) == rules:
             return
@@ -219,7 +241,11 @@ class AccountLoader:
     # --- load balancers and clusters ---
 
     def _balancer(self, place: Place, name: str, balancer: dict[str, Any]) -> None:
-        known(balancer, {"scheme", "groups"}, f"accounts/{self._name}.yaml, {place.region}, load balancer {name}")
+        known(
+            balancer,
+            {"scheme", "groups", "cloudfront"},
+            f"accounts/{self._name}.yaml, {place.region}, load balancer {name}",
+        )
         if name in place.listeners:
             return
         scheme = balancer.get("scheme", "internet-facing")
@@ -246,6 +272,8 @@ class AccountLoader:
             DefaultActions=[answer],
         )
         place.listeners[name] = listener["Listeners"][0]["ListenerArn"]
+        if domain := balancer.get("cloudfront"):
+            self._fronts.put_vpc_origin(self._account_id, name, created["LoadBalancerArn"], domain)
 
     def _cluster(self, place: Place, name: str, cluster: dict[str, Any]) -> None:
         """A cluster; with `instances`, that many EC2 container instances, public or private, in `groups`."""

@@ -37,6 +37,7 @@ class Place:
     applied_groups: dict[str, dict[Any, Any]] = field(default_factory=dict)
     listeners: dict[str, str] = field(default_factory=dict)
     clusters: set[str] = field(default_factory=set)
+    denied_ports: set[int] = field(default_factory=set)
 
     def group(self, name: str) -> str:
         if name not in self.groups:

@@ -49,7 +49,9 @@ class Organization:
         self._played = 0
         direct = Direct(aws.moto)
         self._images = ImageLoader(read(path / "images.yaml"), self, direct, aws.inspector2, aws.ecs)
-        self._loaders = {name: AccountLoader(name, self, direct, aws.ecs, self._images) for name in self._files}
+        self._loaders = {
+            name: AccountLoader(name, self, direct, aws.ecs, self._images, aws.fronts) for name in self._files
+        }
         self._direct = direct
 
     # --- what the loaders ask ---

@@ -23,8 +23,7 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
 from botocore.utils import parse_timestamp
 
-# Names in the SigV4 credential scope that differ from boto3's client names.
-SERVICE_OF_SIGNING_NAME = {"elasticloadbalancing": "elbv2"}
+_CLASSIC = b"Version=2012-06-01"
 
 
 class ContractError(Exception):
@@ -51,6 +50,15 @@ class Response:
     status: int
     headers: list[tuple[str, str]]
     body: bytes
+
+
+def service_of(signing_name: str, request: Request) -> str:
+    """boto3's client name for the name in the SigV4 credential scope, which two services can share."""
+    if signing_name == "elasticloadbalancing":
+        return "elb" if _CLASSIC in request.body else "elbv2"
+    if signing_name == "apigateway" and request.path.startswith("/v2/"):
+        return "apigatewayv2"
+    return signing_name
 
 
 @cache
@@ -204,12 +212,41 @@ def encode(service: str, operation: str, output: dict[str, Any]) -> Response:
     """Answer of a `json` or `rest-json` operation; raises ContractError when the output breaks the model."""
     model = service_model(service)
     shape = model.operation_model(operation).output_shape
+    if model.metadata["protocol"] == "rest-xml" and shape is not None:
+        _encode_structure(shape, output, f"{service}.{operation}")
+        payload = shape.serialization["payload"]
+        return Response(
+            200, [("Content-Type", "text/xml")], xml(shape.members[payload], output[payload], payload).encode()
+        )
     body: Any = {} if shape is None else _encode_structure(shape, output, f"{service}.{operation}")
     if shape is None and output:
         raise ContractError(f"{service}.{operation} has no output, the fake gave {sorted(output)}")
     if shape is not None and "payload" in shape.serialization:
         body = body.get(shape.serialization["payload"], {})
     return Response(200, _headers(model), json.dumps(body).encode())
+
+
+def xml(shape: Shape, value: Any, tag: str) -> str:
+    """A value as an XML element, as the query, ec2 and rest-xml protocols write it."""
+    if isinstance(shape, StructureShape):
+        inner = xml_members(shape, value)
+    elif isinstance(shape, ListShape):
+        inner = "".join(xml(shape.member, item, shape.member.serialization.get("name", "member")) for item in value)
+    elif isinstance(value, bool):
+        inner = str(value).lower()
+    elif isinstance(value, datetime):
+        inner = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    else:
+        inner = escape(str(value))
+    return f"<{tag}>{inner}</{tag}>"
+
+
+def xml_members(shape: StructureShape, value: dict[str, Any]) -> str:
+    """The members of a structure, one element after the other."""
+    return "".join(
+        xml(shape.members[name], item, shape.members[name].serialization.get("name", name))
+        for name, item in value.items()
+    )
 
 
 def _headers(model: ServiceModel) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from embedded_aws.contract import AwsError, Call, Fake, NotPlayed
 from embedded_aws.direct import isolated_session
 from embedded_aws.ecs import Ecs
 from embedded_aws.faults import Fault, Faults
+from embedded_aws.fronts import Fronts
 from embedded_aws.http_server import ConnectionDropped, HttpServer
 from embedded_aws.inspector2 import Inspector2
 from embedded_aws.moto_app import SCOPE, Moto
@@ -69,6 +70,7 @@ class EmbeddedAws:
         self.access = Access()
         self.ecs = Ecs()
         self.inspector2 = Inspector2()
+        self.fronts = Fronts()
         self.securityhub: Any = _securityhub()
         self.calls: Counter[tuple[str, str, str, str]] = Counter()
         """Calls by (caller's account, Region, service, operation), moto's included."""
@@ -79,7 +81,12 @@ class EmbeddedAws:
 
     @property
     def _fakes(self) -> dict[str, Fake]:
-        fakes: dict[str, Fake] = {"ecs": self.ecs, "inspector2": self.inspector2}
+        fakes: dict[str, Fake] = {
+            "ecs": self.ecs,
+            "inspector2": self.inspector2,
+            "cloudfront": self.fronts,
+            "globalaccelerator": self.fronts,
+        }
         if self.securityhub is not None:
             fakes["securityhub"] = self.securityhub
         return fakes
@@ -156,7 +163,9 @@ class EmbeddedAws:
     # --- state between runs ---
 
     def _kept(self) -> dict[str, Fake]:
-        owned = {"ecs", "inspector2"} if self._organization_path is not None else set()
+        owned = (
+            {"ecs", "inspector2", "cloudfront", "globalaccelerator"} if self._organization_path is not None else set()
+        )
         return {name: fake for name, fake in self._fakes.items() if name not in owned}
 
     def _restore(self) -> None:
@@ -262,10 +271,10 @@ class EmbeddedAws:
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is None:  # moto's own pages, unsigned or presigned requests
             return self.moto.ask(environ, body)
-        service = protocol.SERVICE_OF_SIGNING_NAME.get(scope["service"], scope["service"])
         request = protocol.Request(
             environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""), _headers(environ), body
         )
+        service = protocol.service_of(scope["service"], request)
         try:
             operation = protocol.operation_name(service, request)
         except protocol.UnknownOperation as unknown:

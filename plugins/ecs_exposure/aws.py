@@ -150,7 +150,8 @@ class AwsAccess:
         return session
 
     def _create(self, session: Session, service: str, account_id: str, region: str) -> Any:
-        place = _PSEUDO_REGIONS[self._settings.partition] if region == GLOBAL else region
+        pseudo = _ONLY_REGIONS.get(service, _PSEUDO_REGIONS[self._settings.partition])
+        place = pseudo if region == GLOBAL else region
         client = session.create_client(service, region_name=place, config=self._config)
 
         def budget(event_name: str, **_: Any) -> None:  # returns None, else botocore takes the value for the answer
@@ -198,6 +199,7 @@ class AwsAccess:
         }
 
 
+_ONLY_REGIONS = {"globalaccelerator": "us-west-2"}  # a global service that answers in one Region only
 _PSEUDO_REGIONS = {"aws": "aws-global", "aws-cn": "aws-cn-global", "aws-us-gov": "aws-us-gov-global"}
 
 

@@ -33,7 +33,17 @@ class RoleError(ClientError):
         self.is_organization_policy = bool(_ORGANIZATION_POLICY.search(_text(error)))
 
 
-AWS_ERRORS: tuple[type[Exception], ...] = (ClientError, BotoCoreError, ResponseParserError, IncompleteAnswer)
+class NotOffered(Exception):
+    """The service does not exist in this partition: nothing of it can be there."""
+
+
+AWS_ERRORS: tuple[type[Exception], ...] = (
+    ClientError,
+    BotoCoreError,
+    ResponseParserError,
+    IncompleteAnswer,
+    NotOffered,
+)
 """What a call to AWS may raise. Anything else is a programming error and is caught nowhere."""
 
 _DENIED = {
@@ -88,6 +98,8 @@ def _classify(error: Exception) -> tuple[Status, str]:
         return _classify_role(error)
     if isinstance(error, ClientError):
         return _classify_client(error)
+    if isinstance(error, NotOffered):
+        return "not_enabled", str(error)
     if isinstance(error, IncompleteAnswer):
         return "failed", f"incomplete answer: {error}; nothing of it was kept, the next run asks again"
     if isinstance(error, NoCredentialsError):

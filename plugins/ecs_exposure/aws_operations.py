@@ -33,10 +33,14 @@ _ECS_DEFINITION = Rate(50, 20, "task-definition-read")
 _ECS_CLUSTER_RESOURCE = Rate(100, 20, "cluster-resource-read")
 _EC2 = Rate(100, 20)  # EC2 API throttling: for each non-mutating action when paginated
 _ELB = Rate(40, 10, "*")  # the ELB page contradicts itself (200/50, and 40/10 account-wide): the careful one
+# "Quotas for creating, deploying and managing an API": 10 a second, 40 at once, all operations together.
+_API_GATEWAY = Rate(40, 10, "*")
 _ORGANIZATIONS = Rate(15, 10)
-# IAM, ECR, Inspector and STS publish no rate for these operations: ours, modest; adaptive retries go lower.
+# IAM, ECR, Inspector, CloudFront, Global Accelerator and STS publish no rate for these operations: ours, modest;
+# adaptive retries go lower.
 _IAM = Rate(20, 10, "*")
 _IMAGES = Rate(40, 20)
+_FRONTS = Rate(10, 5, "*")
 
 OPERATIONS: Mapping[str, Mapping[str, Rate]] = {
     "sts": {"AssumeRole": Rate(100, 50)},
@@ -65,12 +69,24 @@ OPERATIONS: Mapping[str, Mapping[str, Rate]] = {
     },
     "ec2": dict.fromkeys(
         (
-            "DescribeInstances", "DescribeNetworkAcls", "DescribeNetworkInterfaces", "DescribeRouteTables",
-            "DescribeSecurityGroups", "DescribeSubnets",
+            "DescribeInstances", "DescribeManagedPrefixLists", "DescribeNetworkAcls", "DescribeNetworkInterfaces",
+            "DescribeRouteTables", "DescribeSecurityGroups", "DescribeSubnets",
+            "DescribeVpcBlockPublicAccessExclusions", "GetManagedPrefixListEntries",
         ),
         _EC2,
     ),
-    "elbv2": dict.fromkeys(("DescribeListeners", "DescribeLoadBalancers", "DescribeTargetGroups"), _ELB),
+    "elb": {"DescribeLoadBalancers": _ELB},
+    "elbv2": dict.fromkeys(
+        (
+            "DescribeListeners", "DescribeLoadBalancers", "DescribeTargetGroupAttributes", "DescribeTargetGroups",
+            "DescribeTargetHealth",
+        ),
+        _ELB,
+    ),
+    "apigateway": {"GetVpcLinks": _API_GATEWAY},
+    "apigatewayv2": dict.fromkeys(("GetApis", "GetIntegrations", "GetVpcLinks"), _API_GATEWAY),
+    "cloudfront": dict.fromkeys(("ListDistributions", "ListVpcOrigins"), _FRONTS),
+    "globalaccelerator": dict.fromkeys(("ListAccelerators", "ListEndpointGroups", "ListListeners"), _FRONTS),
     "iam": dict.fromkeys(("GetAccountAuthorizationDetails", "GetPolicy", "GetPolicyVersion"), _IAM),
     "ecr": dict.fromkeys(("BatchGetImage", "DescribeImages", "GetRegistryScanningConfiguration"), _IMAGES),
     "inspector2": dict.fromkeys(

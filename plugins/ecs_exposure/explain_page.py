@@ -107,14 +107,14 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
     for path in told.paths:
         show(
             Text(
-                f"{path['kind']}" + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else ""),
+                f"{path['kind']}"
+                + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else "")
+                + (f", if at all: {cell(path['unseen'])} was not seen" if path["unseen"] else ""),
                 style="dim",
             )
         )
         for number, hop in enumerate(path["hops"] if isinstance(path["hops"], list) else [path["hops"]]):
-            show(
-                ("└▶ " if number else "") + (pairs(hop) if isinstance(hop, dict) else cell(hop)), indent=2 + 2 * number
-            )
+            show(("└▶ " if number else "") + _hop(hop), indent=2 + 2 * number)
 
     if told.images:
         heading("Images")
@@ -199,3 +199,13 @@ def _remedy(item: Mapping[str, Any]) -> str:
     return cell(
         item["fix_command"] or (f"fixed in {item['fixed_in_version']}" if item["fixed_in_version"] else "no fix named")
     )
+
+
+def _hop(hop: Any) -> str:
+    """`route rtb-1 (0.0.0.0/0)`; what an earlier version stored in another form is shown as it is."""
+    if not isinstance(hop, Mapping):
+        return cell(hop)
+    if "hop" not in hop:
+        return pairs(hop)
+    detail = f" ({cell(hop['detail'])})" if hop.get("detail") else ""
+    return f"{cell(hop['hop'])} {cell(hop['id']) if hop.get('id') else ''}".rstrip() + detail

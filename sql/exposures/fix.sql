@@ -56,5 +56,7 @@ single as (
 )
 select
     *,
-    row_number() over (partition by resource_id order by score_after, removed_kind desc, removed) as rank
+    -- Among equals, closing one hop comes before taking the service off the internet altogether.
+    row_number() over (
+        partition by resource_id order by score_after, removed_kind desc, removed = 'internet_reachable', removed) as rank
 from single

@@ -5,15 +5,49 @@
 with coverage as (
     select account_id, region, dataset, status, observed_date from snapshot.coverage
 ),
+listed as (
+    select distinct group_id from resources.group_rule where prefix_list_id is not null
+),
+balanced as (
+    select
+        named.resource_id,
+        bool_or(named.source = 'service' and named.target_group_arn is not null) as is_named,
+        bool_or(named.source = 'service' and named.target_group_arn is null) as is_classic,
+        bool_or(named.kind = 'network') as is_network,
+        bool_or(named.balancer_id is not null and named.scheme is distinct from 'internet-facing') as is_internal,
+        bool_or(listed.group_id is not null) as names_prefix_list
+    from resources.service_load_balancer as named
+    left join listed on list_contains(named.security_group_ids, listed.group_id)
+    group by named.resource_id
+),
+attached as (
+    select
+        attachment.resource_id,
+        bool_or(attachment.has_public_ipv4 or attachment.has_public_ipv6) as has_public_address,
+        bool_or(listed.group_id is not null) as names_prefix_list
+    from (
+        select *, unnest(case when len(security_group_ids) = 0 then [null] else security_group_ids end) as group_id
+        from resources.service_attachment
+    ) as attachment
+    left join listed on listed.group_id = attachment.group_id
+    group by attachment.resource_id
+),
 shape as (
     select
         service.resource_id,
         coalesce(bool_or(definition.network_mode in ('bridge', 'host')), false) as uses_instance_network,
         -- A revision that was not described may name a role: then the roles concern the service.
         coalesce(bool_or(definition.task_role_arn is not null or not definition.is_seen), true) as may_have_role,
-        exists (select 1 from resources.service_load_balancer as named where named.resource_id = service.resource_id)
-            as has_load_balancer
+        coalesce(any_value(balanced.is_named), false) as has_load_balancer,
+        coalesce(any_value(balanced.is_classic), false) as has_classic_load_balancer,
+        coalesce(any_value(balanced.is_network), false) as has_network_load_balancer,
+        coalesce(any_value(balanced.is_internal), false) as has_internal_load_balancer,
+        coalesce(any_value(attached.has_public_address), false) as has_public_address,
+        coalesce(any_value(attached.names_prefix_list), false) or coalesce(any_value(balanced.names_prefix_list), false)
+            as names_prefix_list
     from resources.service as service
+    left join balanced on balanced.resource_id = service.resource_id
+    left join attached on attached.resource_id = service.resource_id
     left join resources.task_definition_in_force as definition on definition.resource_id = service.resource_id
     group by service.resource_id
 ),
@@ -25,6 +59,13 @@ regional as (
     where case
         when coverage.dataset in ('container_instance', 'instance') then shape.uses_instance_network
         when coverage.dataset in ('load_balancer', 'listener', 'target_group') then shape.has_load_balancer
+        when coverage.dataset = 'classic_load_balancer' then shape.has_classic_load_balancer
+        when coverage.dataset = 'target_group_attribute' then shape.has_network_load_balancer
+        when coverage.dataset = 'vpc_link' then shape.has_internal_load_balancer
+        when coverage.dataset = 'prefix_list_entry' then shape.names_prefix_list
+        -- Where there is no way in, no network ACL needs to be asked.
+        when coverage.dataset in ('network_acl_entry', 'block_public_access_exclusion')
+            then shape.has_public_address or shape.has_load_balancer or shape.has_classic_load_balancer
         else coverage.dataset in (
             'cluster', 'service', 'deployment', 'task', 'task_container', 'task_definition', 'container', 'volume', 'credential',
             'security_group', 'security_group_rule', 'network_interface', 'subnet', 'route')
@@ -36,6 +77,13 @@ global as (
     join shape on shape.resource_id = service.resource_id and shape.may_have_role
     join coverage on coverage.account_id = service.account_id and coverage.region = 'global'
     where coverage.dataset in ('role', 'role_statement')
+    union all
+    -- Not offered in the partition: then there is none.
+    select service.resource_id, coverage.dataset, case coverage.status when 'not_enabled' then 'ok' else coverage.status end, coverage.observed_date
+    from resources.service as service
+    join shape on shape.resource_id = service.resource_id and shape.has_internal_load_balancer
+    join coverage on coverage.account_id = service.account_id and coverage.region = 'global'
+    where coverage.dataset in ('vpc_origin', 'accelerator_endpoint')
 ),
 registry as (
     select distinct resource_id, registry_account, registry_region

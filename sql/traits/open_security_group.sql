@@ -3,7 +3,7 @@
 select distinct
     attachment.resource_id, attachment.account_id, attachment.region,
     {
-        'security_group': rule.group_id, 'on': attachment.kind, 'cidr': rule.cidr,
+        'security_group': rule.group_id, 'on': attachment.kind, 'cidr': rule.cidr, 'prefix_list': rule.prefix_list_id,
         'protocol': rule.protocol, 'from_port': rule.from_port, 'to_port': rule.to_port
     } as evidence
 from (

@@ -1,5 +1,5 @@
 -- One row per way the service has a public address: the setting assignPublicIp, or an address on the interface that its
--- running tasks use (the instance's in bridge and host mode). Addresses themselves change daily and are not evidence.
+-- tasks use (the instance's in bridge and host mode). Addresses themselves change daily and are not evidence.
 select distinct
     setting.resource_id, setting.account_id, setting.region,
     {'on': 'settings', 'assign_public_ip': true, 'address_family': null::varchar} as evidence

@@ -8,12 +8,11 @@ could not have sent fails the test that plays it.
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.types import StartResponse, WSGIEnvironment
-from xml.sax.saxutils import escape
 
 import botocore.session
 from botocore.model import ListShape, MapShape, Shape, StructureShape
@@ -133,11 +132,11 @@ class Playback:
         body = environ["wsgi.input"].read()
         scope = SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         assert scope is not None, "an unsigned request"
-        service = protocol.SERVICE_OF_SIGNING_NAME.get(scope["service"], scope["service"])
         target = {"x-amz-target": environ.get("HTTP_X_AMZ_TARGET", "")}
         request = protocol.Request(
             environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("QUERY_STRING", ""), target, body
         )
+        service = protocol.service_of(scope["service"], request)
         operation = protocol.operation_name(service, request)
         is_json = "json" in protocol.service_model(service).metadata["protocol"]
         fields = {name: values[0] for name, values in parse_qs(body.decode()).items()}
@@ -171,31 +170,10 @@ def encode(service: str, operation: str, answer: dict[str, Any]) -> protocol.Res
     shape = protocol.service_model(service).operation_model(operation).output_shape
     assert shape is not None
     output = conform(shape, answer, f"{service}.{operation}")
-    if "json" in protocol.service_model(service).metadata["protocol"]:
+    if protocol.service_model(service).metadata["protocol"] not in ("query", "ec2"):
         return protocol.encode(service, operation, output)
-    inner = _xml_members(shape, output)
+    inner = protocol.xml_members(shape, output)
     if wrapper := shape.serialization.get("resultWrapper"):
         inner = f"<{wrapper}>{inner}</{wrapper}>"
     text = f"<{operation}Response>{inner}</{operation}Response>"
     return protocol.Response(200, [("Content-Type", "text/xml")], text.encode())
-
-
-def _xml_members(shape: StructureShape, value: dict[str, Any]) -> str:
-    return "".join(
-        _xml(shape.members[name], item, shape.members[name].serialization.get("name", name))
-        for name, item in value.items()
-    )
-
-
-def _xml(shape: Shape, value: Any, tag: str) -> str:
-    if isinstance(shape, StructureShape):
-        inner = _xml_members(shape, value)
-    elif isinstance(shape, ListShape):
-        inner = "".join(_xml(shape.member, item, shape.member.serialization.get("name", "member")) for item in value)
-    elif isinstance(value, bool):
-        inner = str(value).lower()
-    elif isinstance(value, datetime):
-        inner = value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    else:
-        inner = escape(str(value))
-    return f"<{tag}>{inner}</{tag}>"

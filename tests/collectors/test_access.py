@@ -58,7 +58,13 @@ def test_roles_of_other_partitions_are_assumed_by_their_arn_with_the_external_id
     ],
 )
 def test_a_refusal_is_coverage(play: Play, code: str, message: str, status: str) -> None:
-    playback = play({("iam", "GetAccountAuthorizationDetails"): [{"error": code, "message": message, "status": 403}]})
+    refusal = {"error": code, "message": message, "status": 403}
+    first_calls = {
+        "iam": "GetAccountAuthorizationDetails",
+        "cloudfront": "ListVpcOrigins",
+        "globalaccelerator": "ListAccelerators",
+    }
+    playback = play({call: [refusal] for call in first_calls.items()})
     settings = settings_of()
     result = collect_target(
         playback.access(settings), settings, Target(ACCOUNT, "global"), snapshot_date=DAY, fingerprint_key=b"k" * 32

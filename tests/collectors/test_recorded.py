@@ -226,7 +226,7 @@ def test_load_balancers_listeners_and_groups_of_all_pages(play: Play) -> None:
         ("li-1", "HTTPS", 443),
         ("li-2", "HTTP", 80),
     }
-    assert {row["target_type"] for row in rows["target_group"]} == {"ip", "lambda"}
+    assert {row["target_type"] for row in rows["target_group"]} == {"ip", "lambda", "instance", "alb"}
     assert "leaving" in context.notes["listener"][0]
 
 

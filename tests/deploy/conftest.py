@@ -8,13 +8,11 @@ from pathlib import Path
 import pytest
 from ecs_exposure.settings import load
 from embedded_aws import EmbeddedAws
+from embedded_aws.access import action_of
 from embedded_aws.organization import first_night, sample_settings
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_org"
-
-# IAM's prefix where it is not boto3's name of the service.
-PREFIX = {"elbv2": "elasticloadbalancing"}
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +29,5 @@ def calls_of_a_scan(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[s
         with Lake.open(settings.lake, create=True) as lake:
             scan(settings, lake, first_night(SAMPLE))
         for role, service, operation in aws.calls_by_role:
-            # In these services every operation is its own IAM action (S3, which is not among them, differs).
-            actions[role].add(f"{PREFIX.get(service, service)}:{operation}")
+            actions[role].add(action_of(service, operation))
     return dict(actions)

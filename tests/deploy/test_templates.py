@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ecs_exposure.aws_operations import OPERATIONS
 from ecs_exposure.settings import Settings
+from embedded_aws.access import action_of
 
 from tests.deploy.policies import policy_actions, statements, template
 
@@ -17,7 +18,6 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 MEMBER = template(DEPLOY / "member-roles.yaml")
 MANAGEMENT = template(DEPLOY / "management-account.yaml")
 SCANNER = template(DEPLOY / "scanner.yaml")
-ACTION_PREFIX = {"elbv2": "elasticloadbalancing"}
 PURPOSE = {"organizations": "OrganizationRole", "securityhub": "PublishRole"}  # every other service is read by ReadRole
 ASSUMED = [(MEMBER, "ReadRole"), (MEMBER, "PublishRole"), (MANAGEMENT, "OrganizationRole")]
 
@@ -43,7 +43,7 @@ def test_policies_are_the_operations_of_the_scanner_and_enough_for_a_scan(
     stack: dict[str, Any], role: str, name: str, calls_of_a_scan: dict[str, set[str]]
 ) -> None:
     known = {
-        f"{ACTION_PREFIX.get(service, service)}:{operation}"
+        action_of(service, operation)
         for service, operations in OPERATIONS.items()
         if service != "sts" and PURPOSE.get(service, "ReadRole") == role
         for operation in operations
@@ -80,7 +80,7 @@ def test_only_the_publish_role_writes_and_only_findings_of_its_own_account() -> 
     assert policy_actions(MEMBER, "PublishRole") == {"securityhub:BatchImportFindings"}
     (statement,) = statements(MEMBER["Resources"]["PublishRole"])
     assert "product/${AWS::AccountId}/default" in statement["Resource"]["!Sub"]
-    reading = ("Describe", "List", "Get", "BatchGet")
+    reading = ("Describe", "List", "Get", "BatchGet", "GET")
     for stack, role in [(MEMBER, "ReadRole"), (MANAGEMENT, "OrganizationRole")]:
         assert all(action.partition(":")[2].startswith(reading) for action in policy_actions(stack, role))
 

@@ -23,7 +23,7 @@ TRAITS = {
     "task_definition_privileged", "iam_role_assumable", "root_filesystem_access", "host_process_namespace",
     "cleartext_credentials", "open_security_group", "public_ip", "host_network_mode", "administrative_access_policy",
     "high_priority_vulnerability", "vulnerability", "image_not_scanned", "container_runtime_socket_mounted",
-    "dangerous_linux_capability", "host_ipc_namespace", "execute_command_enabled",
+    "dangerous_linux_capability", "host_ipc_namespace", "execute_command_enabled", "internet_reachable",
 }  # fmt: skip
 
 

@@ -147,7 +147,19 @@ def service(
             }
             for number, row in enumerate(statements)
         ],
-        "subnet": [{"subnet_id": "subnet-1", "vpc_id": "vpc-1"}],
+        "subnet": [{"subnet_id": "subnet-1", "vpc_id": "vpc-1", "cidr": "10.0.0.0/24"}],
+        "network_acl_entry": [
+            {
+                "network_acl_id": "acl-1",
+                "subnet_ids": ["subnet-1"],
+                "is_egress": is_egress,
+                "rule_number": 100,
+                "action": "allow",
+                "protocol": "-1",
+                "cidr": "0.0.0.0/0",
+            }
+            for is_egress in (False, True)
+        ],
         "route": [
             {
                 "route_table_id": "rtb-1",
@@ -210,6 +222,7 @@ def service(
                 "kind": "application",
                 "scheme": "internet-facing",
                 "state": "active",
+                "subnet_ids": ["subnet-1"],
                 "security_group_ids": ["sg-lb"],
             }
         ]

@@ -25,6 +25,7 @@ from ecs_exposure.securityhub.documents import finding_batches
 SQL = Path(__file__).parents[2] / "sql"
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
+GLOBAL = ("account", "role", "role_statement", "vpc_origin", "accelerator_endpoint")
 DAY = date(2026, 11, 2)
 
 Row = dict[str, Any]
@@ -137,7 +138,7 @@ class Night:
     accounts: set[str] = field(default_factory=set)
 
     def add(self, account_id: str, dataset: str, *rows: Row) -> None:
-        region = "global" if dataset in ("account", "role", "role_statement") else REGION
+        region = "global" if dataset in GLOBAL else REGION
         place = {"account_id": account_id, "region": region, "observed_date": self.observed or self.day}
         self.rows[dataset].extend(place | row for row in rows)
 
@@ -153,7 +154,13 @@ class Night:
         )
         for kind, gateway in (("public", "igw-1"), ("private", "nat-1")):
             subnet, table, vpc = f"subnet-{kind}-{account_id}", f"rtb-{kind}-{account_id}", f"vpc-{account_id}"
-            self.add(account_id, "subnet", {"subnet_id": subnet, "vpc_id": vpc})
+            cidr = "10.0.0.0/24" if kind == "public" else "10.0.1.0/24"
+            self.add(account_id, "subnet", {"subnet_id": subnet, "vpc_id": vpc, "cidr": cidr})
+            acl: Row = {"network_acl_id": f"acl-{kind}-{account_id}", "vpc_id": vpc, "is_default": True}
+            acl["subnet_ids"] = [subnet]
+            for is_egress in (False, True):
+                allow = {"rule_number": 100, "action": "allow", "protocol": "-1", "cidr": "0.0.0.0/0"}
+                self.add(account_id, "network_acl_entry", acl | allow | {"is_egress": is_egress})
             route = {"route_table_id": table, "vpc_id": vpc, "is_main": False, "subnet_ids": [subnet]}
             self.add(account_id, "route", route | {"destination": "0.0.0.0/0", "target": gateway, "state": "active"})
 
@@ -162,7 +169,7 @@ class Night:
     ) -> None:
         """These datasets were not seen today; `since` is the day whose rows are in force (None: never seen)."""
         for dataset in datasets:
-            region = "global" if dataset in ("account", "role", "role_statement") else REGION
+            region = "global" if dataset in GLOBAL else REGION
             self.coverage[account_id, region, dataset] = (status, since)
 
     def service(self, name: str, shape: Shape | None = None, *, account_id: str = ACCOUNT, **options: Any) -> str:
@@ -271,7 +278,14 @@ class Night:
                 "state": "active",
             }
             self.add(
-                account_id, "load_balancer", front | {"scheme": shape.balancer, "security_group_ids": [f"sg-lb-{name}"]}
+                account_id,
+                "load_balancer",
+                front
+                | {
+                    "scheme": shape.balancer,
+                    "security_group_ids": [f"sg-lb-{name}"],
+                    "subnet_ids": [f"subnet-public-{account_id}"],
+                },
             )
             listener = {
                 "listener_arn": f"arn:listener:{name}",
@@ -349,7 +363,7 @@ class Night:
         tables["coverage"] = []
         for account_id in sorted(self.accounts | {key[0] for key in self.coverage}):
             for dataset in SNAPSHOTS:
-                region = "global" if dataset in ("account", "role", "role_statement") else REGION
+                region = "global" if dataset in GLOBAL else REGION
                 status, observed = self.coverage.get((account_id, region, dataset), ("ok", self.day))
                 tables["coverage"].append(
                     {

@@ -166,7 +166,7 @@ def test_a_network_never_seen_counts_as_exposed_when_what_was_seen_says_so() -> 
         "HIGH",
         True,
     )
-    assert row["unknown_traits"] == ["open_security_group"]
+    assert row["unknown_traits"] == ["internet_reachable", "open_security_group"]
     private = {**hidden, "service": [hidden["service"][0] | {"assign_public_ip": False}]}
     row = exposure(assess(private, unseen=unseen))
     assert (row["reachability"], row["is_exposed"], row["severity"]) == ("UNKNOWN", False, "LOW")

@@ -115,7 +115,8 @@ def test_traits_of_a_change_are_named(story: Story) -> None:
     row = story.nights[1].changes()["worsened"]
     assert (row["traits_added"], row["traits_removed"]) == (["high_priority_vulnerability"], [])
     row = story.nights[1].changes()["deleted"]
-    assert (row["traits_added"], row["traits_removed"]) == ([], ["open_security_group", "public_ip"])
+    left = ["internet_reachable", "open_security_group", "public_ip"]
+    assert (row["traits_added"], row["traits_removed"]) == ([], left)
     assert (row["service_name"], row["cluster_name"], row["ou_path"]) == ("deleted", "main", "/Shop")
 
 

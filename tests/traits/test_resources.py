@@ -48,11 +48,16 @@ def test_a_subnet_follows_its_own_route_table_else_the_main_one() -> None:
         ]
     ]
     subnets.append({"subnet_id": "elsewhere", "vpc_id": "vpc-2"})
-    rows = model_rows("resources.subnet_exposure", {"route": routes, "subnet": subnets})
-    seen = {row["subnet_id"]: (row["ipv4_gateway"], row["ipv6_gateway"]) for row in rows}
-    assert seen.pop("implicit") == ("igw-1", "igw-1")
-    assert set(seen) == {"private", "detached", "partner", "blocked", "inbound", "elsewhere"}
-    assert set(seen.values()) == {(None, None)}
+    rows = model_rows("resources.subnet_way", {"route": routes, "subnet": subnets})
+    assert {(row["subnet_id"], row["way"], row["target"] if row["way"] == "gateway" else None) for row in rows} == {
+        ("implicit", "gateway", "igw-1"),
+        ("private", "none", None),
+        ("detached", "none", None),
+        ("partner", "none", None),
+        ("blocked", "blocked", None),
+        ("inbound", "blocked", None),
+        ("elsewhere", "unseen", None),
+    }
 
 
 def test_an_attachment_is_one_row_however_many_tasks() -> None:

@@ -47,7 +47,14 @@ class Estate:
         is_scanned: bool = True,
     ) -> None:
         definition, instance, role = f"{name}:1", f"i-{name}", f"role-{name}" if role == "" else role
-        self.add("service", account, resource_id=name, task_definition_arn=definition, desired_count=1)
+        behind = [{"target_group_arn": f"tg-{name}"}, {"load_balancer_name": "old"}]
+        self.add(
+            "service", account, resource_id=name, task_definition_arn=definition, desired_count=1, load_balancers=behind
+        )
+        balancers = [f"lb-{name}"]
+        self.add("target_group", account, target_group_arn=f"tg-{name}", load_balancer_arns=balancers)
+        self.add("load_balancer", account, load_balancer_arn=f"lb-{name}", kind="network", scheme="internal")
+        self.add("security_group_rule", account, group_id=f"sg-{name}", protocol="tcp", prefix_list_id=f"pl-{name}")
         self.add(
             "task",
             account,
@@ -69,9 +76,11 @@ class Estate:
             self.add("container", account, task_definition_arn=definition, container_name="web", **hardened)
         if network_mode == "bridge":
             self.add("container_instance", account, container_instance_arn=f"ci-{name}", ec2_instance_id=instance)
-            self.add("instance", account, instance_id=instance, security_group_ids=[])
+            self.add("instance", account, instance_id=instance, security_group_ids=[f"sg-{name}"])
         else:
-            self.add("network_interface", account, network_interface_id=f"eni-{name}", security_group_ids=[])
+            self.add(
+                "network_interface", account, network_interface_id=f"eni-{name}", security_group_ids=[f"sg-{name}"]
+            )
         if role == f"role-{name}":
             self.add("role", account, region="global", role_arn=role)
         self.add(

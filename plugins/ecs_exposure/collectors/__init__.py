@@ -14,7 +14,17 @@ from datetime import UTC, date, datetime
 
 from ecs_exposure.aws import GLOBAL, AwsAccess
 from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
-from ecs_exposure.collectors import ec2, ecs, elbv2, iam, task_definitions
+from ecs_exposure.collectors import (
+    apigateway,
+    cloudfront,
+    ec2,
+    ecs,
+    elb,
+    elbv2,
+    globalaccelerator,
+    iam,
+    task_definitions,
+)
 from ecs_exposure.collectors.base import Collector, Context, Known, Row, Target
 from ecs_exposure.settings import Settings
 
@@ -37,7 +47,11 @@ COLLECTORS: tuple[Collector, ...] = (
     task_definitions.DEFINITIONS,
     *ec2.COLLECTORS,
     *elbv2.COLLECTORS,
+    elb.CLASSIC_LOAD_BALANCERS,
+    apigateway.VPC_LINKS,
     iam.ROLES,
+    cloudfront.VPC_ORIGINS,
+    globalaccelerator.ENDPOINTS,
 )
 REGION_DATASETS = tuple(name for item in COLLECTORS if item.scope == "region" for name in item.datasets)
 GLOBAL_DATASETS = tuple(name for item in COLLECTORS if item.scope == "global" for name in item.datasets)
@@ -82,14 +96,17 @@ def collect_target(
         status, message = classify(error)
         coverage = [_unseen(target, name, status, message, 0) for item in wanted for name in item.datasets]
         return TargetResult(target, {}, [row for row in coverage if row["dataset"] not in skip])
-    counted = {item.service: access.calls(target.account_id, target.region, item.service) for item in collectors}
+    services = {name for item in collectors for name in (item.service, *item.also)}
+    counted = {name: access.calls(target.account_id, target.region, name) for name in services}
     failures: dict[str, tuple[str, str]] = {}
     for item in _with_needs(collectors, wanted):
         _run(item, context, failures)
         if item not in wanted:
             continue  # its calls are counted with the next collector of the service, for whose sake they were made
-        calls = access.calls(target.account_id, target.region, item.service)
-        spent, counted[item.service] = calls - counted[item.service], calls
+        spent = 0
+        for name in (item.service, *item.also):
+            calls = access.calls(target.account_id, target.region, name)
+            spent, counted[name] = spent + calls - counted[name], calls
         for name in item.datasets:
             coverage.append(_covered(context, name, failures, spent))
             spent = 0

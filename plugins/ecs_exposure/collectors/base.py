@@ -68,7 +68,7 @@ class Collector:
     """What fills one or more datasets of a target, all or nothing.
 
     `needs` are datasets of earlier collectors without which it cannot work; `uses` are those it makes the most of
-    when they were seen.
+    when they were seen. `also` are further clients whose calls are its own.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Collector:
     collect: Callable[[Context], Rows]
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 def listing(client: Any, operation: str, member: str, *, page_size: int | None = None, **request: Any) -> Iterator[Any]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ecs_exposure.collectors.base import Collector, Context, Row, Rows, listing
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, listing, required
 
 PAGE = 1000
+PREFIX_LIST_PAGE = 100
+PREFIX_LISTS_A_CALL = 100
 ROUTE_TABLE_PAGE = 100  # DescribeRouteTables' maximum
 DESCRIPTION_LIMIT = 255
 
@@ -61,6 +63,26 @@ def _port(value: int | None) -> int | None:
     return None if value is None or value < 0 else value  # -1 is ICMP's "all types"
 
 
+def collect_prefix_lists(context: Context) -> Rows:
+    """Rows of prefix_list_entry, of the lists that inbound rules name; one without cidr for an empty list. A list that
+    is not shared with this account any more has no row.
+    """
+    rules = context.rows["security_group_rule"]
+    wanted = sorted({rule["prefix_list_id"] for rule in rules if rule["prefix_list_id"] and not rule["is_egress"]})
+    for batch in batches(wanted, PREFIX_LISTS_A_CALL):
+        ec2 = context.client("ec2")
+        asked = [{"Name": "prefix-list-id", "Values": batch}]
+        found = listing(ec2, "describe_managed_prefix_lists", "PrefixLists", page_size=PREFIX_LIST_PAGE, Filters=asked)
+        for item in sorted(found, key=lambda item: str(item["PrefixListId"])):
+            prefix_list = {"prefix_list_id": item["PrefixListId"], "prefix_list_name": item.get("PrefixListName")}
+            entries = listing(
+                ec2, "get_managed_prefix_list_entries", "Entries", page_size=PREFIX_LIST_PAGE,
+                PrefixListId=item["PrefixListId"],
+            )  # fmt: skip
+            for cidr in sorted(entry["Cidr"] for entry in entries) or [None]:
+                yield "prefix_list_entry", context.row(**prefix_list, cidr=cidr)
+
+
 def collect_network_interfaces(context: Context) -> Rows:
     """Rows of network_interface."""
     ec2 = context.client("ec2")
@@ -108,6 +130,36 @@ def collect_subnets(context: Context) -> Rows:
                 internet_gateway_block_mode=subnet.get("BlockPublicAccessStates", {}).get("InternetGatewayBlockMode"),
             ),
         )
+
+
+# An exclusion that failed or is gone excludes nothing; one that is on its way out still does.
+_NO_EXCLUSION = frozenset({"create-in-progress", "create-failed", "delete-complete", "disable-complete"})
+
+
+def collect_block_public_access_exclusions(context: Context) -> Rows:
+    """Rows of block_public_access_exclusion; asked only where VPC Block Public Access blocks a subnet."""
+    if not any(row["internet_gateway_block_mode"] not in (None, "off") for row in context.rows["subnet"]):
+        return
+    ec2, token = context.client("ec2"), dict[str, str]()
+    while True:
+        answer = ec2.describe_vpc_block_public_access_exclusions(MaxResults=PAGE, **token)
+        member = "VpcBlockPublicAccessExclusions"
+        for item in required(answer, member, "describe_vpc_block_public_access_exclusions"):
+            if item.get("State") not in _NO_EXCLUSION:
+                # arn:aws:ec2:<Region>:<account>:vpc/vpc-…, or subnet/subnet-…
+                kind, _, name = item.get("ResourceArn", "").rpartition(":")[2].partition("/")
+                yield (
+                    "block_public_access_exclusion",
+                    context.row(
+                        exclusion_id=item["ExclusionId"],
+                        vpc_id=name if kind == "vpc" else None,
+                        subnet_id=name if kind == "subnet" else None,
+                        mode=item.get("InternetGatewayExclusionMode"),
+                    ),
+                )
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
 
 
 # Where a route can lead. An instance's route names its interface too, and the interface is what the address hangs on.
@@ -205,8 +257,24 @@ COLLECTORS = (
     Collector(
         "ec2_security_groups", "ec2", ("security_group", "security_group_rule"), "region", collect_security_groups
     ),
+    Collector(
+        "ec2_prefix_lists",
+        "ec2",
+        ("prefix_list_entry",),
+        "region",
+        collect_prefix_lists,
+        needs=("security_group_rule",),
+    ),
     Collector("ec2_network_interfaces", "ec2", ("network_interface",), "region", collect_network_interfaces),
     Collector("ec2_subnets", "ec2", ("subnet",), "region", collect_subnets),
+    Collector(
+        "ec2_block_public_access_exclusions",
+        "ec2",
+        ("block_public_access_exclusion",),
+        "region",
+        collect_block_public_access_exclusions,
+        needs=("subnet",),
+    ),
     Collector("ec2_routes", "ec2", ("route",), "region", collect_routes),
     Collector("ec2_network_acls", "ec2", ("network_acl_entry",), "region", collect_network_acls),
     Collector("ec2_instances", "ec2", ("instance",), "region", collect_instances),

@@ -121,10 +121,11 @@ _TABLES = (
             *_RESOURCE,
             column("path_id", STRING, "hash of the hops", nullable=False),
             column("kind", STRING, "which reachability it makes", nullable=False, values=("DIRECT", "VIA_LOAD_BALANCER")),
-            column("hops", STRING, "JSON array from the internet to the container", nullable=False),
+            column("hops", STRING, "JSON array from the internet to the container: hop, id, detail", nullable=False),
             column("needs_traits", STRINGS, "traits without which the path is gone, sorted", nullable=False),
             column("container_names", STRINGS, "containers it reaches, sorted; empty when any", nullable=False),
             column("sensitive_ports", pa.list_(INT), "datastore and administration ports it reaches, sorted", nullable=False),
+            column("unseen", STRINGS, "what on it was not seen, so that it may be open or closed; empty when it is open"),
         ),
     ),
     table(

@@ -24,6 +24,7 @@ LOAD_BALANCERS = pa.list_(
     )
 )
 PORT_MAPPINGS = pa.list_(pa.struct([("container_port", INT), ("host_port", INT), ("protocol", STRING)]))
+CLASSIC_LISTENERS = pa.list_(pa.struct([("protocol", STRING), ("port", INT), ("instance_port", INT)]))
 MOUNT_POINTS = pa.list_(pa.struct([("source_volume", STRING), ("container_path", STRING), ("read_only", BOOL)]))
 
 LAUNCH_TYPES = ("FARGATE", "EC2", "EXTERNAL", "MANAGED_INSTANCES")
@@ -43,6 +44,12 @@ _NETWORK = (
     column("assign_public_ip", BOOL, "awsvpc setting assignPublicIp is ENABLED; NULL when the network mode has none"),
     column("subnet_ids", STRINGS, "subnets of the awsvpc configuration"),
     column("security_group_ids", STRINGS, "groups of the awsvpc configuration; empty means the VPC's default group"),
+)
+# What stands in front of a load balancer that has no address on the internet itself.
+_FRONT = (
+    column("front_id", STRING, "id of the link, VPC origin or accelerator", nullable=False),
+    column("front_name", STRING, "what users know it by: name of link or accelerator, domain name of the distribution"),
+    column("endpoint_arn", STRING, "load balancer, listener, or another endpoint, as the front names it"),
 )
 
 
@@ -339,6 +346,14 @@ _TABLES = (
         column("internet_gateway_block_mode", STRING, "VPC Block Public Access as it applies to the subnet; NULL when not reported"),
     ),
     _dataset(
+        "block_public_access_exclusion", "one row per VPC or subnet excluded from VPC Block Public Access, of Regions where it blocks one",
+        "exclusion_id",
+        column("exclusion_id", STRING, "id", nullable=False),
+        column("vpc_id", STRING, "VPC excluded; NULL when a subnet is"),
+        column("subnet_id", STRING, "subnet excluded; NULL when a VPC is"),
+        column("mode", STRING, "allow-bidirectional or allow-egress"),
+    ),
+    _dataset(
         "route", "one row per route of a route table", "route_table_id destination",
         column("route_table_id", STRING, "id of the table", nullable=False),
         column("vpc_id", STRING, "VPC", nullable=False),
@@ -386,6 +401,16 @@ _TABLES = (
         column("vpc_id", STRING, "VPC"),
         column("subnet_ids", STRINGS, "subnets"),
         column("security_group_ids", STRINGS, "groups; empty for a network load balancer without groups"),
+        column("ip_address_type", STRING, "ipv4, dualstack or dualstack-without-public-ipv4"),
+    ),
+    _dataset(
+        "classic_load_balancer", "one row per Classic Load Balancer of a Region whose services name one", "load_balancer_name",
+        column("load_balancer_name", STRING, "name, by which services refer to it", nullable=False),
+        column("scheme", STRING, "internet-facing or internal"),
+        column("vpc_id", STRING, "VPC"),
+        column("subnet_ids", STRINGS, "subnets"),
+        column("security_group_ids", STRINGS, "groups"),
+        column("listeners", CLASSIC_LISTENERS, "its listeners and the port of the instances each forwards to"),
     ),
     _dataset(
         "listener", "one row per listener of a load balancer", "listener_arn",
@@ -393,6 +418,7 @@ _TABLES = (
         column("load_balancer_arn", STRING, "load balancer", nullable=False),
         column("protocol", STRING, "HTTP, HTTPS, TCP, TLS, UDP, …"),
         column("port", INT, "port"),
+        column("target_group_arns", STRINGS, "target groups of the default action; rules of an application load balancer can name more"),
     ),
     _dataset(
         "target_group", "one row per target group", "target_group_arn",
@@ -402,6 +428,38 @@ _TABLES = (
         column("port", INT, "default port towards the targets"),
         column("vpc_id", STRING, "VPC"),
         column("load_balancer_arns", STRINGS, "load balancers that use it"),
+    ),
+    _dataset(
+        "target_group_attribute", "one row per target group of a network load balancer", "target_group_arn",
+        column("target_group_arn", STRING, "ARN", nullable=False),
+        column("preserves_client_ip", BOOL, "targets see the client's address (preserve_client_ip.enabled); NULL when not said"),
+    ),
+    _dataset(
+        "target", "one row per target registered by other means than ECS: in ip groups that no service names, and in alb groups",
+        "target_group_arn target_id port",
+        column("target_group_arn", STRING, "ARN", nullable=False),
+        column("target_id", STRING, "IP address, or ARN of an application load balancer", nullable=False),
+        column("port", INT, "port it is registered with"),
+    ),
+    _dataset(
+        "prefix_list_entry", "one row per entry of a managed prefix list that a security group names (cidr NULL for an empty list)",
+        "prefix_list_id cidr",
+        column("prefix_list_id", STRING, "id", nullable=False),
+        column("prefix_list_name", STRING, "name; com.amazonaws.… when AWS keeps the list"),
+        column("cidr", STRING, "IPv4 or IPv6 range"),
+    ),
+    _dataset(
+        "vpc_link", "one row per API Gateway VPC link × load balancer or listener that it leads to", "front_id endpoint_arn",
+        *_FRONT,
+        column("subnet_ids", STRINGS, "subnets of a version 2 link, which names no load balancer itself"),
+    ),
+    _dataset(
+        "vpc_origin", "one row per CloudFront VPC origin × enabled distribution that uses it (front_name NULL: none of this account)",
+        "front_id front_name", *_FRONT,
+    ),
+    _dataset(
+        "accelerator_endpoint", "one row per endpoint of an enabled Global Accelerator listener", "front_id endpoint_arn", *_FRONT,
+        column("preserves_client_ip", BOOL, "the endpoint sees the client's address"),
     ),
 )  # fmt: skip
 

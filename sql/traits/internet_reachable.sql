@@ -1,0 +1,7 @@
+-- One row per service that the internet reaches: the shortest of its open paths, hop by hop.
+select
+    resource_id, account_id, region,
+    {'reachability': kind, 'path': hops} as evidence
+from resources.internet_path
+where len(unseen) = 0
+qualify row_number() over (partition by resource_id order by len(hops), kind, to_json(hops)::varchar) = 1
