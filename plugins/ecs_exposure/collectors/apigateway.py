@@ -9,8 +9,7 @@ from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors.base import Collector, Context, Rows, listing, required
 
 PAGE = 500
-PAGE_V2 = "500"  # apigatewayv2 takes its page size as text
-GONE = frozenset({"DELETING", "FAILED", "INACTIVE"})
+GONE = frozenset({"DELETING", "FAILED"})  # an INACTIVE link only sleeps until the next request
 
 
 def collect_vpc_links(context: Context) -> Rows:
@@ -40,7 +39,7 @@ def collect_vpc_links(context: Context) -> Rows:
 def _links(client: Any) -> Iterator[dict[str, Any]]:
     token: dict[str, str] = {}
     while True:
-        answer = client.get_vpc_links(MaxResults=PAGE_V2, **token)
+        answer = client.get_vpc_links(**token)
         yield from required(answer, "Items", "get_vpc_links")
         if not answer.get("NextToken"):
             return
@@ -51,9 +50,9 @@ def _links(client: Any) -> Iterator[dict[str, Any]]:
 
 def _integrations(client: Any) -> Iterator[tuple[str, str]]:
     """(VPC link, listener or Cloud Map service) of every private integration; an API deleted meanwhile has none."""
-    for api in listing(client, "get_apis", "Items", page_size=PAGE):
+    for api in listing(client, "get_apis", "Items"):
         try:
-            for item in listing(client, "get_integrations", "Items", page_size=PAGE, ApiId=api["ApiId"]):
+            for item in listing(client, "get_integrations", "Items", ApiId=api["ApiId"]):
                 if item.get("ConnectionType") == "VPC_LINK" and item.get("IntegrationUri"):
                     yield str(item.get("ConnectionId")), str(item["IntegrationUri"])
         except client.exceptions.NotFoundException:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ecs_exposure.collectors.base import Collector, Context, Rows, listing
+from ecs_exposure.collectors.base import Collector, Context, Row, Rows, listing
 
 PAGE = 400
 
@@ -36,12 +36,9 @@ def collect_classic_load_balancers(context: Context) -> Rows:
         )
 
 
-def _names_one(services: list[dict[str, object]]) -> bool:
-    return any(
-        item.get("load_balancer_name") and not item.get("target_group_arn")
-        for service in services
-        for item in service.get("load_balancers") or []  # type: ignore[attr-defined]
-    )
+def _names_one(services: list[Row]) -> bool:
+    named = (item for service in services for item in service.get("load_balancers") or [])
+    return any(item.get("load_balancer_name") and not item.get("target_group_arn") for item in named)
 
 
 CLASSIC_LOAD_BALANCERS = Collector(
