@@ -17,15 +17,32 @@ place as (
 ),
 -- Which matter most is told by what does not drift from night to night: never by p, or the fixes named would change with it.
 candidate as (
-    select
-        member.image_set_id, place.image_id, place.packages,
-        row_number() over (
-            partition by member.image_set_id
-            order by place.level desc, place.has_kev desc, place.likely_count desc, place.vulnerability_count desc, place.image_id, place.packages
-        ) as rank
-    from member
-    join place on place.image_id = member.image_id
-    qualify rank <= 5
+    -- The five least of each set, by a bounded heap: a window would sort every place of every image.
+    select image_set_id, worst.image_id, worst.packages
+    from (
+        select
+            member.image_set_id,
+            unnest(min({
+                'level': -coalesce(place.level, 0), 'lacks_kev': not place.has_kev, 'likely': -place.likely_count,
+                'total': -place.vulnerability_count, 'image_id': place.image_id, 'packages': place.packages
+            }, 5)) as worst
+        from member
+        join place on place.image_id = member.image_id
+        group by member.image_set_id
+    ) as five
+),
+place_of_candidate as (
+    select candidate.*, place.place_id
+    from candidate
+    join place on place.image_id = candidate.image_id and place.packages = candidate.packages
+    union all
+    select candidate.*, place.place_id
+    from candidate
+    join place
+        on place.image_id = candidate.image_id
+        and len(place.packages) < len(candidate.packages)
+        and list_has_all(candidate.packages, place.packages)
+    where len(candidate.packages) > 1
 ),
 named as (
     select
@@ -36,10 +53,9 @@ named as (
                 || left(md5(array_to_string(candidate.packages, '+')), 6)
         end || '@' || image.image_digest as removed,
         candidate.image_id, candidate.packages,
-        list_sort(list(place.place_id)) as removed_places
-    from candidate
+        list_sort(list(candidate.place_id)) as removed_places
+    from place_of_candidate as candidate
     join exposures.image as image on image.image_id = candidate.image_id
-    join place on place.image_id = candidate.image_id and list_has_all(candidate.packages, place.packages)
     group by all
 )
 select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as removed_places, null::boolean as removed_priority,
