@@ -105,7 +105,7 @@ speaking as (
     ) as spoken
     join resources.statement_action as hit on hit.statement_id = spoken.statement_id
     where hit.action in (select action from question)
-        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and spoken.part = 'boundary')
+        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and hit.is_possible and spoken.part = 'boundary')
 ),
 spoken as (
     select question.role_arn, question.action, question.target_arn, speaking.effect
