@@ -73,6 +73,7 @@ asked as (
         regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
     from asking
     join target on target.named = asking.named and target.role_arn = asking.role_arn
+    where asking.named <> 'trusts' or target.target_arn <> asking.role_arn  -- a role gains nothing by assuming itself
     union all
     select asking.*, target.target_arn,
         regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
