@@ -1,6 +1,6 @@
 -- One row per policy statement and its holder (a role, or a service control policy), in the one form all decisions read: lists sorted and
--- without repetition, Allow-like resource patterns without Regions, the role's own account as {account-id} (twelve characters, for `?`), and an id that is equal
--- wherever the content is. Patterns are ready for GLOB, which reads `*` and `?` as IAM does.
+-- without repetition, Allow-like resource patterns without Regions, the role's own account as {account-id} (twelve characters, as `?` counts
+-- them), and an id that is equal wherever the content is. Patterns are ready for GLOB, which reads `*` and `?` as IAM does.
 --   holder_kind   role or control        part    inline, attached, boundary or control
 with stated as (
     select

@@ -21,7 +21,7 @@ readable_level as (
 allowed as (
     select stated.level_id, hit.action
     from stated
-    join resources.statement_action as hit on hit.statement_id = stated.statement_id and hit.effect = 'Allow'
+    join resources.statement_action as hit on hit.statement_id = stated.statement_id and hit.effect = 'Allow' and hit.is_possible
 )
 select distinct level.control_key, probe.action, true as is_silence
 from readable_level as level

@@ -5,6 +5,7 @@
 --                 principal: what is left depends on which role asks, and nothing else
 --                 unknown: the request decides, so an Allow proves nothing and a Deny takes nothing away
 --   patterns      of the services, or of the roles' ARNs (lower case); is_excluded: all but those
+--   is_true_without_key   so for requests that hand over no role: negated operators and the IfExists forms are true then
 with condition as (
     -- What is no JSON after all (a lone surrogate, NaN) is NULL here, and unknown.
     select distinct condition, try_cast(condition as json) as document
@@ -68,7 +69,8 @@ judged as (
                 then 'not_principal'
             else 'unknown'
         end as holds,
-        any_value(texts."values") as "values"
+        any_value(texts."values") as "values",
+        texts.is_if_exists or texts.operator like '%not%' as is_true_without_key
     from texts
     left join reference.condition_keys as known
         on (known.operator = texts.operator or known.operator = '*')
@@ -81,7 +83,8 @@ folded as (
     select
         condition,
         list_sort(list(distinct holds)) as verdicts,
-        list("values") filter (where holds not in ('always', 'chosen', 'unknown')) as patterns
+        list("values") filter (where holds not in ('always', 'chosen', 'unknown')) as patterns,
+        bool_and(is_true_without_key) filter (where holds not in ('always', 'chosen', 'unknown')) as is_true_without_key
     from judged
     group by condition
 )
@@ -98,6 +101,7 @@ select
         else 'always'
     end as holds,
     list_transform(patterns[1], lambda pattern: replace(pattern, '[', '[[]')) as patterns,
-    coalesce(list_has_any(verdicts, ['not_passed_to', 'not_principal']), false) as is_excluded
+    coalesce(list_has_any(verdicts, ['not_passed_to', 'not_principal']), false) as is_excluded,
+    coalesce(folded.is_true_without_key, false) as is_true_without_key
 from condition
 left join folded using (condition)

@@ -16,8 +16,8 @@ effect as (
         bool_or(hit.effect = 'Allow' and spoken.part <> 'boundary' and (hit.is_certain or spoken.is_held) and hit.is_everything and hit.is_pinned) as is_pinned,
         bool_or(hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) and hit.is_everything) as is_denied,
         -- A conditional boundary may still let it through: only silence takes away.
-        bool_or(hit.effect = 'Allow' and spoken.part = 'boundary' and hit.is_everything) as is_in_boundary,
-        bool_or(hit.effect = 'Allow' and spoken.part = 'boundary') as is_in_boundary_somewhere
+        bool_or(hit.effect = 'Allow' and spoken.part = 'boundary' and hit.is_possible and hit.is_everything) as is_in_boundary,
+        bool_or(hit.effect = 'Allow' and spoken.part = 'boundary' and hit.is_possible) as is_in_boundary_somewhere
     from example
     join resources.role_statement as spoken on spoken.role_arn = example.role_arn
     join resources.statement_action as hit on hit.statement_id = spoken.statement_id

@@ -4,8 +4,7 @@
 --   named   self, own_policy, administrator (as in reference.permission_paths) or trusts
 with asking as (
     select
-        spoken.role_arn, principal.account_id, principal.control_key, principal.has_boundary,
-        hit.action, hit.passed_to, spoken.statement_id,
+        spoken.role_arn, principal.account_id, hit.action, hit.passed_to, spoken.statement_id,
         case
             when hit.called = 'sts:assumerole' then 'trusts'
             when hit.called in ('iam:passrole', 'iam:updateassumerolepolicy') then 'administrator'
@@ -73,6 +72,7 @@ asked as (
         regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:') as resource
     from asking
     join target on target.named = asking.named and target.role_arn = asking.role_arn
+    where asking.named <> 'trusts' or target.target_arn <> asking.role_arn  -- a role gains nothing by assuming itself
     union all
     select asking.*, target.target_arn,
         regexp_replace(replace(target.target_arn, ':' || asking.account_id || ':', ':{account-id}:'), '^arn:aws(-[a-z]+)*:', 'arn:aws:')
@@ -84,16 +84,20 @@ pattern as (
     select statement_id, unnest(coalesce(resources, not_resources)) as pattern, resources is null as is_excepted
     from resources.policy_statement
 ),
-granted as (
-    select asked.role_arn, asked.action, asked.named, asked.target_arn, asked.resource, asked.control_key, asked.has_boundary
-    from asked
-    join pattern on pattern.statement_id = asked.statement_id
-    group by asked.role_arn, asked.action, asked.named, asked.target_arn, asked.resource, asked.control_key, asked.has_boundary, asked.statement_id
-    having case when any_value(pattern.is_excepted) then not bool_or(asked.resource glob pattern.pattern)
-        else bool_or(asked.resource glob pattern.pattern) end
-),
 question as (
-    select distinct * from granted
+    select distinct asked.role_arn, asked.action, asked.named, asked.target_arn, asked.resource
+    from asked
+    join pattern on pattern.statement_id = asked.statement_id and not pattern.is_excepted
+    where asked.resource glob pattern.pattern
+    union
+    select any_value(asked.role_arn), any_value(asked.action), any_value(asked.named), any_value(asked.target_arn), any_value(asked.resource)
+    from asked
+    join pattern on pattern.statement_id = asked.statement_id and pattern.is_excepted
+    group by asked.role_arn, asked.action, asked.target_arn, asked.statement_id
+    having not bool_or(asked.resource glob pattern.pattern)
+),
+bound as (
+    select role_arn, account_id, control_key, has_boundary from resources.role_principal
 ),
 -- What else speaks of these actions: Denies, boundaries, service control policies.
 speaking as (
@@ -105,14 +109,17 @@ speaking as (
     ) as spoken
     join resources.statement_action as hit on hit.statement_id = spoken.statement_id
     where hit.action in (select action from question)
-        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and spoken.part = 'boundary')
+        and (hit.effect = 'Deny' and (hit.is_certain or spoken.is_held) or hit.effect = 'Allow' and hit.is_possible and spoken.part = 'boundary')
 ),
 spoken as (
     select question.role_arn, question.action, question.target_arn, speaking.effect
     from (
         select role_arn, action, target_arn, resource, role_arn as speaker from question
         union all
-        select role_arn, action, target_arn, resource, unnest(flatten(from_json(control_key, '[["VARCHAR"]]'))) from question
+        select question.role_arn, question.action, question.target_arn, question.resource, control.policy_id
+        from question
+        join (select role_arn, unnest(flatten(from_json(control_key, '[["VARCHAR"]]'))) as policy_id from bound) as control using (role_arn)
+        where control.policy_id in (select holder from speaking)
     ) as question
     join speaking on speaking.holder = question.speaker and speaking.action = question.action
     join pattern on pattern.statement_id = speaking.statement_id
@@ -122,7 +129,12 @@ spoken as (
 )
 select question.role_arn, question.action, question.named, question.target_arn
 from question
-anti join (select * from spoken where effect = 'Deny') as denied using (role_arn, action, target_arn)
-anti join (select control_key, action from resources.control_cut where is_silence) as cut using (control_key, action)
-left join (select distinct role_arn, action, target_arn from spoken where effect = 'Allow') as bounded using (role_arn, action, target_arn)
-where not question.has_boundary or bounded.role_arn is not null
+join bound on bound.role_arn = question.role_arn
+anti join (select * from spoken where effect = 'Deny') as denied
+    on denied.role_arn = question.role_arn and denied.action = question.action and denied.target_arn = question.target_arn
+anti join (select control_key, action from resources.control_cut where is_silence) as cut
+    on cut.control_key = bound.control_key and cut.action = question.action
+left join (select distinct role_arn, action, target_arn from spoken where effect = 'Allow') as within_boundary
+    on within_boundary.role_arn = question.role_arn and within_boundary.action = question.action
+    and within_boundary.target_arn = question.target_arn
+where not bound.has_boundary or within_boundary.role_arn is not null

@@ -38,6 +38,8 @@ shape as (
         coalesce(bool_or(definition.network_mode in ('bridge', 'host')), false) as uses_instance_network,
         -- A revision that was not described may name a role: then the roles concern the service.
         coalesce(bool_or(definition.task_role_arn is not null or not definition.is_seen), true) as may_have_role,
+        coalesce(bool_or(definition.task_role_arn is not null or definition.execution_role_arn is not null or not definition.is_seen), true)
+            as may_have_any_role,
         coalesce(any_value(balanced.is_named), false) as has_load_balancer,
         coalesce(any_value(balanced.is_classic), false) as has_classic_load_balancer,
         coalesce(any_value(balanced.is_network), false) as has_network_load_balancer,
@@ -74,9 +76,11 @@ regional as (
 global as (
     select service.resource_id, coverage.dataset, coverage.status, coverage.observed_date
     from resources.service as service
-    join shape on shape.resource_id = service.resource_id and shape.may_have_role
+    join shape on shape.resource_id = service.resource_id
     join coverage on coverage.account_id = service.account_id and coverage.region = 'global'
-    where coverage.dataset in ('role', 'role_statement')
+    -- Read with the others, role_trust stands for what concerns task role and execution role alike.
+    where case when coverage.dataset = 'role_trust' then shape.may_have_any_role
+        else coverage.dataset in ('role', 'role_statement') and shape.may_have_role end
     union all
     -- Not offered in the partition: then there is none.
     select service.resource_id, coverage.dataset, case coverage.status when 'not_enabled' then 'ok' else coverage.status end, coverage.observed_date
@@ -128,9 +132,14 @@ missing as (
     join resources.service as service on service.resource_id = definition.resource_id
     where not definition.is_seen and service.task_count = 0 and service.desired_count is distinct from 0
     union all
-    select resource_id, unnest(['role', 'role_statement']), 'failed', null
+    select resource_id, unnest(['role', 'role_statement', 'role_trust']), 'failed', null
     from resources.service_role
     where source = 'task_role' and not is_seen
+    union all
+    select definition.resource_id, 'role_trust', 'failed', null
+    from resources.task_definition_in_force as definition
+    left join resources.role_permission as permission on permission.role_arn = definition.execution_role_arn
+    where definition.execution_role_arn is not null and not coalesce(permission.is_readable, false)
 ),
 seen as (
     from regional union all from global union all from registries union all from carried union all from missing

@@ -2,6 +2,7 @@
 --   is_everything     on everything of the action's kind
 --   is_certain        whatever the request: no condition, or one that holds or is decided by the service a role is handed to (one that
 --                     depends on the role: resources.role_statement)
+--   is_possible       for some request: what a boundary or a level of the organisation lets through
 --   is_pinned         by a pattern that names the action's service, not by a wildcard over all services
 with covering as (
     select named.statement_id, matched.action, bool_or(matched.is_pinned) as is_pinned
@@ -45,6 +46,17 @@ everything as (
 ),
 action as (
     select distinct kind, action, called, passed_to from resources.probe
+),
+-- What iam:PassedToService decides: by the service handed to, or by there being none.
+decided as (
+    select
+        statement.statement_id, action.action,
+        case when action.passed_to is null then statement.is_true_without_key
+            else (len(list_filter(statement.patterns, lambda pattern: action.passed_to glob pattern)) > 0) <> statement.is_excluded end as holds
+    from resources.policy_statement as statement
+    join covering on covering.statement_id = statement.statement_id
+    join action on action.action = covering.action
+    where statement.holds = 'passed_to'
 )
 select
     covering.statement_id, action.kind, covering.action, action.called, action.passed_to,
@@ -53,11 +65,12 @@ select
     case statement.holds
         when 'always' then true
         when 'chosen' then statement.effect = 'Allow'
-        when 'passed_to' then action.passed_to is not null
-            and (len(list_filter(statement.patterns, lambda pattern: action.passed_to glob pattern)) > 0) <> statement.is_excluded
+        when 'passed_to' then decided.holds
         else false
-    end as is_certain
+    end as is_certain,
+    coalesce(decided.holds, true) as is_possible
 from covering
 join action on action.action = covering.action
 join resources.policy_statement as statement on statement.statement_id = covering.statement_id
 left join everything on everything.statement_id = covering.statement_id and everything.action = covering.action
+left join decided on decided.statement_id = covering.statement_id and decided.action = covering.action

@@ -230,8 +230,24 @@ def test_a_condition_on_the_service_a_role_is_handed_to_is_decided(condition: ob
     passing = {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*", "Condition": condition}
     found = decided([passing, {"Effect": "Allow", "Action": "ec2:RunInstances", "Resource": "*"}])
     assert ("CreateEC2WithExistingIP" in found["paths"]) == is_path
-    # It says nothing of other actions: without the key the condition fails.
-    assert not decided([{**passing, "Action": ["iam:PassRole", "iam:PutRolePolicy"]}])["is_effective_administrator"]
+    # Other actions hand over no role: without the key a condition fails, unless it is negated.
+    other = decided([{**passing, "Action": ["iam:PassRole", "iam:PutRolePolicy"]}])
+    assert other["is_effective_administrator"] == ("StringNotEquals" in str(condition))
+
+
+@pytest.mark.parametrize(("service", "is_path"), [("ec2.amazonaws.com", True), ("lambda.amazonaws.com", False)])
+def test_a_boundary_and_a_level_let_through_what_their_conditions_can(service: str, is_path: bool) -> None:
+    policy = [{"Effect": "Allow", "Action": ["iam:PassRole", "ec2:RunInstances"], "Resource": "*"}]
+    passing = {"StringEquals": {"iam:PassedToService": service}}
+    limit = [
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": "*", "Condition": passing},
+        {"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},
+    ]
+    for found in (
+        decided(policy, boundary=limit),
+        decided(policy, levels=[[FULL], ["p-x"]], controls={"p-x": limit}),
+    ):
+        assert ("CreateEC2WithExistingIP" in found["paths"]) == is_path
 
 
 # --- what hides an administrator, and what does not ---

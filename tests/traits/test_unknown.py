@@ -18,7 +18,7 @@ ACCOUNT_OF = {dataset: f"{1_000_000_000_00 + number:012d}" for number, dataset i
 """The account that refuses each dataset; `""` refuses nothing."""
 
 OUTSIDE = "999999999999"
-ROLE_TRAITS = {trait for trait, datasets in TRAITS.items() if "role_statement" in datasets}
+ROLE_TRAITS = {trait for trait, datasets in TRAITS.items() if datasets & {"role_statement", "role_trust"}}
 VULNERABILITY_TRAITS = {"vulnerability", "high_priority_vulnerability"}
 
 
@@ -42,6 +42,7 @@ class Estate:
         *,
         network_mode: str = "bridge",
         role: str | None = "",
+        execution_role: str | None = None,
         registry: str | None = None,
         is_described: bool = True,
         is_scanned: bool = True,
@@ -71,6 +72,7 @@ class Estate:
                 task_definition_arn=definition,
                 network_mode=network_mode,
                 task_role_arn=role,
+                execution_role_arn=execution_role,
             )
             hardened = {"user": "1000", "is_root_filesystem_read_only": True}
             self.add("container", account, task_definition_arn=definition, container_name="web", **hardened)
@@ -131,6 +133,7 @@ def organisation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.Du
         "service", everything, resource_id="stopped", task_definition_arn="gone:3", desired_count=0, running_count=0
     )
     estate.service("role-missing", everything, role="no-such-role")
+    estate.service("execution-role-missing", everything, role=None, execution_role="role-nowhere")
     for name in ("malformed", "malformed-boundary", "malformed-beside-admin"):
         estate.service(name, everything)
     estate.statement(everything, "role-malformed", condition='{"malformed": "no document"}')
@@ -238,6 +241,12 @@ def test_a_role_missing_or_unreadable_is_never_without_permissions(
     organisation: duckdb.DuckDBPyConnection, service: str
 ) -> None:
     assert states(organisation, service) == {"iam_role_assumable": "hit"} | dict.fromkeys(ROLE_TRAITS, "unknown")
+
+
+def test_an_execution_role_nobody_found_may_administer_services_and_nothing_else(
+    organisation: duckdb.DuckDBPyConnection,
+) -> None:
+    assert states(organisation, "execution-role-missing") == {"service_administrative_policy": "unknown"}
 
 
 def test_what_is_readable_of_a_role_counts(organisation: duckdb.DuckDBPyConnection) -> None:
