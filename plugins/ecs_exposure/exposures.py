@@ -165,15 +165,22 @@ def exposure_table(rows: Sequence[Mapping[str, Any]], day: date) -> Any:
         place = f"{row['account_name'] or row['account_id']} {row['region']} {row['cluster_name']}"
         service = Text.assemble((clean(row["service_name"]), "bold"), "\n", (clean(place), "dim"))
         own = row["own_traits"] or ()  # NULL on days assessed before the column was there
-        traits = Text(", ".join(clean(trait) for trait in row["traits"] if trait not in own))
-        if own:
-            traits.append((", " if traits else "") + some(own, 1, "own traits"), style="dim")
+        paths = [trait for trait in row["traits"] if is_impact_path(trait)]
+        traits = Text(", ".join(clean(trait) for trait in row["traits"] if trait not in own and trait not in paths))
+        for names, noun, style in ((paths, "Impact paths", ""), (own, "own traits", "dim")):
+            if names:
+                traits.append((", " if traits else "") + some(names, 1, noun), style=style)
         if row["unknown_traits"]:
             unknown = ("\n" if row["traits"] else "") + "unknown: " + some(row["unknown_traits"], 2, "traits")
             traits.append(unknown, style="dim italic")
         owner = Text.assemble(clean(row["owner"] or "no owner"), "\n", due_text(row, day))
         table.add_row(severity_text(row), service, traits, REACHED[row["reachability"]], owner)
     return table
+
+
+def is_impact_path(trait: str) -> bool:
+    """AWS names its Impact traits so; a role has many at once, and `explain` shows each."""
+    return trait.startswith("has_") and trait.endswith("_path")
 
 
 def some(names: Sequence[str], most: int, noun: str) -> str:
