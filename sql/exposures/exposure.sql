@@ -23,7 +23,12 @@ computed as (
         scenario.resource_id, scenario.account_id, scenario.region,
         scenario.severity, scenario.score,
         driver.likelihood, coalesce(driver.impact, impact.impact) as impact, driver.driver, driver.rule as driver_rule, driver.kind,
-        impact.impact_reason, impact.impact as service_impact,
+        case
+            when driver.impact = 'Low' and impact.impact in ('High', 'Medium')
+                then 'the vulnerability that decides costs availability alone (of others it would be ' || impact.impact || ': ' || impact.impact_reason || ')'
+            else impact.impact_reason
+        end as impact_reason,
+        impact.impact as service_impact,
         images.exploit_probability, images.highest_probability,
         reachability.reachability, reachability.is_exposed, reachability.is_stale,
         case when image_set.is_any_scanned then images.vulnerability_count end as vulnerability_count,

@@ -48,6 +48,8 @@ def test_worked_example(exposures: dict[str, Row], name: str) -> None:
                 assert wanted in row["driver_rule"], row
             case "reason", _:
                 assert wanted in row["minimum_reason"], row
+            case "because", _:
+                assert wanted in row["impact_reason"], row
             case "trait", _:
                 assert wanted in row["traits"], row
             case "no_trait", _:
