@@ -66,7 +66,8 @@ subnet as (
         subnet.subnet_id, min(subnet.vpc_id) as vpc_id,
         coalesce(bool_or(internet_gateway_block_mode in ('block-bidirectional', 'block-ingress')), false)
             and not coalesce(bool_or(exclusion.exclusion_id is not null), false) as is_blocked,
-        bool_or(coverage.observed_date is not null) as is_exclusion_seen
+        -- Which of several accounts owns the VPC, and with it the exclusions, is not told: all must have seen theirs.
+        bool_and(coverage.observed_date is not null) as is_exclusion_seen
     from snapshot.subnet as subnet
     left join snapshot.block_public_access_exclusion as exclusion
         on exclusion.mode = 'allow-bidirectional' and (exclusion.subnet_id = subnet.subnet_id or exclusion.vpc_id = subnet.vpc_id)
