@@ -90,6 +90,16 @@ def test_what_drifts_is_recognised_by_its_value_whatever_it_is_called() -> None:
     assert durable([said]) == [{"range": "0.0.0.0/0", "path": "/etc"}]
 
 
+def test_where_a_task_was_placed_and_whether_control_policies_were_read_are_no_change() -> None:
+    way = {"reachability": "DIRECT", "hops": ["internet", "interface subnet-a (task)"]}
+    before = _with_evidence([way])
+    assert _with_evidence([way | {"hops": ["internet", "interface subnet-b (task)"]}]) == before
+    assert _with_evidence([way | {"reachability": "VIA_LOAD_BALANCER"}]) != before
+    role = {"task_role": "arn:aws:iam::1:role/a", "service_control_policies": "taken into account"}
+    before = _with_evidence([role])
+    assert _with_evidence([role | {"service_control_policies": "not seen"}]) == before
+
+
 def test_who_else_holds_a_secret_and_another_fingerprint_key_are_no_change() -> None:
     held = {"container": "web", "variable": "DB_PASSWORD", "fingerprint": "3fa2c9d1", "sharing_service_count": 2}
     before = _with_evidence([held])

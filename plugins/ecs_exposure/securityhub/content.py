@@ -25,6 +25,8 @@ VOLATILE_KEYS = frozenset(
         "instance", "instances", "instance_id", "instance_ids",
         "interface", "interfaces", "network_interface", "network_interfaces", "network_interface_id",
         "network_interface_ids", "eni",
+        "hops",  # the way to whichever subnet a task was placed in tonight
+        "service_control_policies",  # whether tonight's scan could read them
         "fingerprint",  # another key changes every one of them
         "address", "addresses", "ip", "public_ip", "public_ips", "private_ip", "ipv6_address", "ipv6_addresses",
     }
