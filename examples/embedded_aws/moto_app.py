@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import threading
 from typing import Any
 from wsgiref.types import WSGIApplication, WSGIEnvironment
 
@@ -28,10 +29,14 @@ class Moto:
     def __init__(self) -> None:
         self._dispatcher = DomainDispatcherApplication(create_backend_app)
         self._applications: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def ask(self, environ: WSGIEnvironment, body: bytes) -> Response:
         environ = {**environ, "wsgi.input": io.BytesIO(body)}
-        chunks, status, headers = run_wsgi_app(self._application(environ), environ, buffered=True)
+        # One at a time: moto compiles URL rules while it answers, and CPython's AST constructor counts its depth for all
+        # threads together ("AST constructor recursion depth mismatch").
+        with self._lock:
+            chunks, status, headers = run_wsgi_app(self._application(environ), environ, buffered=True)
         return Response(int(status.split()[0]), list(headers.items()), b"".join(chunks))
 
     def _application(self, environ: WSGIEnvironment) -> WSGIApplication:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ReadTimeoutError
@@ -37,14 +41,41 @@ class NotOffered(Exception):
     """The service does not exist in this partition: nothing of it can be there."""
 
 
+class UnreadableAnswer(Exception):
+    """AWS answered in a shape that could not be read. Told by the place in our code, never by the answer: that could
+    hold a container's settings.
+    """
+
+
+_SHAPE_ERRORS = (AttributeError, IndexError, KeyError, OverflowError, RuntimeError, TypeError, ValueError)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Reads answers inside: what an unexpected shape raises, in botocore or in a collector, becomes UnreadableAnswer.
+
+    One odd answer must not take the other accounts of a batch with it.
+    """
+    try:
+        yield
+    except AWS_ERRORS:  # some are ValueErrors
+        raise
+    except _SHAPE_ERRORS as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(place.filename).name}:{place.lineno}"
+        # Not chained: a traceback would quote the answer.
+        raise UnreadableAnswer(f"the answer for {what} cannot be read ({type(error).__name__} at {where})") from None
+
+
 AWS_ERRORS: tuple[type[Exception], ...] = (
     ClientError,
     BotoCoreError,
     ResponseParserError,
     IncompleteAnswer,
+    UnreadableAnswer,
     NotOffered,
 )
-"""What a call to AWS may raise. Anything else is a programming error and is caught nowhere."""
+"""What a call to AWS may raise. Anything else is a programming error and is caught nowhere but by `reading`."""
 
 _DENIED = {
     "AccessDenied",
@@ -102,6 +133,8 @@ def _classify(error: Exception) -> tuple[Status, str]:
         return "not_enabled", str(error)
     if isinstance(error, IncompleteAnswer):
         return "failed", f"incomplete answer: {error}; nothing of it was kept, the next run asks again"
+    if isinstance(error, UnreadableAnswer):
+        return "failed", f"{error}; if the next run says the same, report it with this text"
     if isinstance(error, NoCredentialsError):
         return "failed", "the scanner has no AWS credentials of its own: give it a role or set AWS_PROFILE"
     if isinstance(error, ReadTimeoutError):

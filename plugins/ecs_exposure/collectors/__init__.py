@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from ecs_exposure.aws import GLOBAL, AwsAccess
-from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
+from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify, reading
 from ecs_exposure.collectors import (
     apigateway,
     cloudfront,
@@ -136,8 +136,9 @@ def _run(item: Collector, context: Context, failures: dict[str, tuple[str, str]]
             return
     rows: dict[str, list[Row]] = {name: [] for name in item.datasets}
     try:
-        for dataset, row in item.collect(context):
-            rows[dataset].append(row)
+        with reading(item.name):
+            for dataset, row in item.collect(context):
+                rows[dataset].append(row)
     except AWS_ERRORS as error:
         failure = classify(error)
         failures.update(dict.fromkeys(item.datasets, failure))

@@ -54,7 +54,8 @@ def _items(operation: Any, member: str) -> Iterator[dict[str, Any]]:
         yield from items
         if not page.get("IsTruncated"):
             return
-        marker = {"Marker": page["NextMarker"]}
+        if marker == (marker := {"Marker": page["NextMarker"]}):
+            raise IncompleteAnswer(f"{member} gave the same page twice")
 
 
 VPC_ORIGINS = Collector("cloudfront_vpc_origins", "cloudfront", ("vpc_origin",), "global", collect_vpc_origins)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors.base import Collector, Context, Row, Rows, batches, listing, required
 
 PAGE = 1000
@@ -159,6 +160,10 @@ def collect_block_public_access_exclusions(context: Context) -> Rows:
                 )
         if not answer.get("NextToken"):
             return
+        if token.get("NextToken") == answer["NextToken"]:
+            raise IncompleteAnswer(
+                "the exclusions from Block Public Access came with the same page token twice"
+            )
         token = {"NextToken": answer["NextToken"]}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ecs_exposure.aws_errors import classify
+from ecs_exposure.aws_errors import IncompleteAnswer, classify
 from ecs_exposure.collectors.base import (
     Collector,
     Context,
@@ -221,6 +221,8 @@ class _LaunchTypes:
                 providers[provider["name"]] = "MANAGED_INSTANCES" if is_managed else "EC2"
             if not answer.get("nextToken"):
                 return providers
+            if request.get("nextToken") == answer["nextToken"]:
+                raise IncompleteAnswer("describe_capacity_providers answered with the same page token twice")
             request["nextToken"] = answer["nextToken"]
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime
-from itertools import groupby
+from itertools import groupby, islice
 
 from ecs_exposure.aws import AwsAccess
-from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
+from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify, reading
 from ecs_exposure.collectors import ecr, inspector
 from ecs_exposure.collectors.base import Row, Target
 from ecs_exposure.collectors.ecr import ImageRequest
@@ -71,26 +71,27 @@ class _Registry:
 
     def _dataset(self, name: str, read: Callable[[], Iterator[Row]]) -> Parts:
         before = self._calls()
-        rows: list[Row] = []
         total = 0
         try:
-            for columns in read():
-                rows.append(self._row(columns))
-                total += 1
-                if len(rows) == CHUNK:
-                    yield self._target, name, rows
-                    rows = []
+            with reading(name):
+                answers = read()
+            while True:
+                with reading(name):
+                    part = [self._row(columns) for columns in islice(answers, CHUNK)]
+                if not part:
+                    break
+                total += len(part)
+                yield self._target, name, part
         except AWS_ERRORS as error:
             status, message = classify(error)
             self._say(name, status, message, calls=self._calls() - before)
             return
-        if rows:
-            yield self._target, name, rows
         self._say(name, "ok", None, rows=total, calls=self._calls() - before)
 
     def _inspector_refusal(self) -> tuple[str, str] | None:
         try:
-            inspector.require_enabled(self._inspector(), self._target.account_id)
+            with reading("inspector_status"):
+                inspector.require_enabled(self._inspector(), self._target.account_id)
         except inspector.NotScanned as reason:
             return reason.status, str(reason)
         except AWS_ERRORS as error:
@@ -150,7 +151,7 @@ class _Registry:
                 "status": status,
                 "rows": rows,
                 "api_calls": calls,
-                "message": message,
+                "message": message and bounded(message),
                 "collected_at": datetime.now(UTC),
                 "observed_date": self._day if status == "ok" else None,
             }

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from ecs_exposure.aws import GLOBAL, AwsAccess
-from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify
+from ecs_exposure.aws_errors import AWS_ERRORS, IncompleteAnswer, bounded, classify, reading
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
 from ecs_exposure.collectors.base import Row, Target, listing, required, tags_json
 from ecs_exposure.collectors.service_control import CONTROL_DATASETS, Control, collect_control
@@ -57,17 +57,21 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
         )
     client = access.client("organizations", settings.organization_account_id, GLOBAL, "organization")
     try:
-        management_id = required(client.describe_organization(), "Organization", "DescribeOrganization")[
-            "MasterAccountId"
-        ]
-        found = list(listing(client, "list_accounts", "Accounts"))
-        roots = list(listing(client, "list_roots", "Roots"))
-        places = dict(_places(client, roots))
+        with reading("the organisation"):
+            return _discovered(client, access, settings, settings.organization_account_id, snapshot_date)
     except AWS_ERRORS as error:
         _, message = classify(error)
         raise DiscoveryError(
             f"the organisation's accounts cannot be listed from account {settings.organization_account_id}: {message}"
         ) from error
+
+
+def _discovered(client: Any, access: AwsAccess, settings: Settings, asked: str, snapshot_date: date) -> Organization:
+    described = required(client.describe_organization(), "Organization", "DescribeOrganization")
+    management_id = described["MasterAccountId"]
+    found = list(listing(client, "list_accounts", "Accounts"))
+    roots = list(listing(client, "list_roots", "Roots"))
+    places = dict(_places(client, roots))
     _refuse_unknown(settings, {account["Id"] for account in found})
     tags = _Tags(client)
     accounts, targets, coverage = [], [], []
@@ -96,7 +100,6 @@ def discover(access: AwsAccess, settings: Settings, snapshot_date: date) -> Orga
                 targets.append(Target(account_id, region))
             elif reason is not None:
                 coverage += [_excluded(account_id, region, dataset, reason) for dataset in datasets]
-    asked = settings.organization_account_id
     calls = access.calls(asked, GLOBAL, "organizations")
     control = _control(client, roots, places)
     spent = access.calls(asked, GLOBAL, "organizations") - calls
@@ -117,7 +120,8 @@ def _control(client: Any, roots: list[Row], places: dict[str, _Place]) -> Contro
     DiscoveryError.
     """
     try:
-        return collect_control(client, roots, {account_id: place.line for account_id, place in places.items()})
+        with reading("service_control"):
+            return collect_control(client, roots, {account_id: place.line for account_id, place in places.items()})
     except AWS_ERRORS as error:
         return Control(*classify(error))
 
@@ -139,8 +143,12 @@ def _seen(account_id: str, dataset: str, status: str, rows: int, calls: int, mes
 def _places(client: Any, roots: list[Row]) -> Iterator[tuple[str, _Place]]:
     """(account, where it stands) of the whole organisation; an account directly under the root stands at `/`."""
     parents: list[tuple[str, str, tuple[str, ...]]] = [(root["Id"], "/", (root["Id"],)) for root in roots]
+    walked: set[str] = set()
     while parents:
         parent_id, path, line = parents.pop()
+        if parent_id in walked:
+            raise IncompleteAnswer(f"the unit {parent_id} was listed in two places")
+        walked.add(parent_id)
         for account in listing(client, "list_accounts_for_parent", "Accounts", ParentId=parent_id):
             yield account["Id"], _Place(path, (*line, account["Id"]))
         units = listing(client, "list_organizational_units_for_parent", "OrganizationalUnits", ParentId=parent_id)
@@ -158,7 +166,8 @@ class _Tags:
         if self.message is not None:
             return None
         try:
-            return tags_json(list(listing(self._client, "list_tags_for_resource", "Tags", ResourceId=account_id)))
+            with reading("tags"):
+                return tags_json(list(listing(self._client, "list_tags_for_resource", "Tags", ResourceId=account_id)))
         except AWS_ERRORS as error:
             status, message = classify(error)
             if status not in ("denied", "excluded"):
