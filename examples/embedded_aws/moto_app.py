@@ -33,8 +33,8 @@ class Moto:
 
     def ask(self, environ: WSGIEnvironment, body: bytes) -> Response:
         environ = {**environ, "wsgi.input": io.BytesIO(body)}
-        # One at a time: moto compiles URL rules while it answers, and CPython's AST constructor counts its depth for all
-        # threads together ("AST constructor recursion depth mismatch").
+        # One at a time: moto compiles URL rules while it answers, and CPython's AST constructor counts its depth for
+        # all threads together ("AST constructor recursion depth mismatch").
         with self._lock:
             chunks, status, headers = run_wsgi_app(self._application(environ), environ, buffered=True)
         return Response(int(status.split()[0]), list(headers.items()), b"".join(chunks))

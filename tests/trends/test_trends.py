@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.results_lake import (
 
 SQL = Path(__file__).parents[2] / "sql"
 ONE, TWO, THREE = date(2026, 11, 21), date(2026, 11, 22), date(2026, 11, 23)
+PASSWORD = '[{"container": "app", "source": "environment", "variable": "DB_PASSWORD", "fingerprint": "3fa2c9d1"}]'
 TRENDS = {trend.name: trend for trend in history.load_trends(SQL)}
 
 
@@ -48,6 +50,7 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                 "trait_hit": [
                     trait_hit("api", "public_ip", day=ONE),
                     trait_hit("web", "public_ip", day=ONE, account=BETA),
+                    trait_hit("web", "cleartext_credentials", day=ONE, account=BETA, evidence=PASSWORD),
                     trait_hit("job", "host_network_mode", day=ONE, account=GAMMA),
                 ],
             },
@@ -75,6 +78,7 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                 ],
                 "trait_hit": [
                     trait_hit("web", "public_ip", day=TWO, account=BETA),
+                    trait_hit("web", "cleartext_credentials", day=TWO, account=BETA, evidence=PASSWORD),
                     trait_hit("job", "host_network_mode", day=TWO, account=GAMMA, is_carried=True),
                     trait_hit("new", "public_ip", day=TWO),
                     trait_hit("quiet", "vulnerability", day=TWO, state="unknown", evidence=None),
@@ -109,6 +113,7 @@ def test_the_questions_of_the_first_version_are_all_there() -> None:
         "overdue",
         "overdue_per_day",
         "severity_mix",
+        "credential_age",
     } <= TRENDS.keys()
     assert [trend.name for trend in TRENDS.values() if not trend.question.endswith("?") or not trend.notes] == []
 
@@ -169,6 +174,7 @@ def test_traits_by_frequency_compares_the_first_and_the_last_day(lake: Lake) -> 
     wanted = ("trait", "services", "services_on_first_day", "difference", "carried", "unknown")
     assert pick(rows, *wanted) == [
         ("public_ip", 2, 2, 0, 0, 0),
+        ("cleartext_credentials", 1, 1, 0, 0, 0),
         ("host_network_mode", 1, 1, 0, 1, 0),
         ("vulnerability", 0, 0, 0, 0, 1),
     ]
@@ -242,7 +248,10 @@ def test_a_question_about_last_week_opens_last_weeks_files_only(tmp_path: Path, 
                 day,
                 {
                     "exposure": [exposure("api", day=day, due_date=days[0])],
-                    "trait_hit": [trait_hit("api", "public_ip", day=day)],
+                    "trait_hit": [
+                        trait_hit("api", "public_ip", day=day),
+                        trait_hit("api", "cleartext_credentials", day=day, evidence=PASSWORD),
+                    ],
                     "lifecycle": [lifecycle("api", opened=days[0], first=days[0], last=day)],
                     "change": [change("gone", "resolved", before="HIGH", opened=days[0])],
                 },
@@ -274,3 +283,34 @@ def test_a_trend_without_its_question_or_beyond_history_is_named(tmp_path: Path)
     (folder / "silent.sql").write_text("-- What is there?\nselect 1 from resources.service")
     with pytest.raises(models.ModelError, match=r"silent\.sql.*resources\.service"):
         history.load_trends(tmp_path)
+
+
+def test_a_credential_is_as_old_as_its_value_and_is_one_in_all_services_that_hold_it(tmp_path: Path) -> None:
+    def held(service: str, day: date, **secrets: str) -> dict[str, object]:
+        evidence = [
+            {"container": "app", "source": "environment", "variable": variable, "fingerprint": fingerprint}
+            for variable, fingerprint in secrets.items()
+        ]
+        return trait_hit(service, "cleartext_credentials", day=day, evidence=json.dumps(evidence))
+
+    with new_lake(tmp_path) as lake:
+        for day, token in ((ONE, "old"), (TWO, "new"), (THREE, "new")):
+            commit(
+                lake,
+                day,
+                {
+                    "exposure": [exposure(name, "MEDIUM", day=day) for name in ("api", "web", "gone")],
+                    "trait_hit": [
+                        held("api", day, DB_PASSWORD="same", API_TOKEN=token),
+                        held("web", day, DB_PASSWORD="same"),
+                        *([held("gone", day, KEY="k")] if day == ONE else []),
+                    ],
+                },
+            )
+        rows = answer(lake, "credential_age")
+    wanted = ("variable", "resource_id", "days_unchanged", "times_changed", "services")
+    assert pick(rows, *wanted) == [
+        ("DB_PASSWORD", arn("api"), 2, 0, 2),
+        ("DB_PASSWORD", arn("web"), 2, 0, 2),
+        ("API_TOKEN", arn("api"), 1, 1, 1),
+    ]

@@ -161,9 +161,7 @@ def collect_block_public_access_exclusions(context: Context) -> Rows:
         if not answer.get("NextToken"):
             return
         if token.get("NextToken") == answer["NextToken"]:
-            raise IncompleteAnswer(
-                "the exclusions from Block Public Access came with the same page token twice"
-            )
+            raise IncompleteAnswer("the exclusions from Block Public Access came with the same page token twice")
         token = {"NextToken": answer["NextToken"]}
 
 
