@@ -28,7 +28,7 @@ scan: venv       ## scan the sample organisation (or a real one, see .env.exampl
 test: venv       ## the whole suite, on both cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not faults"
 
-test-faults: venv  ## kills and long simulations
+test-faults: venv  ## kills, scans that go wrong, long simulations
 	$(BIN)/python -m pytest -q -m faults
 
 lint: venv       ## ruff, mypy --strict on the product, every SQL model compiled

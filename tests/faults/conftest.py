@@ -127,3 +127,11 @@ def coverage(lake: Lake, day: date, account: str, dataset: str, region: str = RE
 def severities(lake: Lake, day: date) -> dict[str, str]:
     rows = results(lake, day, "select account_id, service_name, severity from night.exposure")
     return {f"{row['account_id']}/{row['service_name']}": row["severity"] for row in rows}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is for `make test-faults`: whole scans that go wrong take their time."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.faults)

@@ -62,7 +62,6 @@ def test_a_killed_scan_run_again_ends_as_if_nothing_had_happened(
     check(aws, settings, lake, wanted)
 
 
-@pytest.mark.faults
 def test_a_scan_killed_again_and_again_at_any_moment(
     aws: EmbeddedAws, settings: Settings, lake: Lake, wanted: dict[str, str]
 ) -> None:

@@ -108,7 +108,6 @@ def test_results_that_were_damaged_are_made_again_as_the_message_says(lake: Lake
     assert severities(lake, DAY) == before
 
 
-@pytest.mark.faults
 def test_a_snapshot_that_was_damaged_is_collected_again_as_the_message_says(lake: Lake) -> None:
     before = severities(lake, DAY)
     path = part(lake, "service")
@@ -252,7 +251,6 @@ def test_of_two_runs_on_s3_the_later_wins_whole(bucket: str) -> None:
         assert second.day(DAY).run_id == "slow"
 
 
-@pytest.mark.faults
 def test_two_scans_at_once_on_s3_end_as_one(bucket: str, stored: Path, aws: EmbeddedAws) -> None:
     command = [sys.executable, "-m", "ecs_exposure.cli", "scan", "--date", str(DAY), "--lake", bucket]
     environment = os.environ | {"PYTHONPATH": str(PLUGINS)}

@@ -13,6 +13,9 @@ from ecs_exposure.settings import load
 from embedded_aws import EmbeddedAws
 from embedded_aws.organization import first_night, sample_settings
 
+pytestmark = pytest.mark.faults
+
+
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample_org"
 STOREFRONT = "333333333333"
 LEVELS = ["INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL"]

@@ -16,6 +16,9 @@ from tests.sql_harness import SQL, day_of, records
 from tests.topologies.test_topologies import CASES, built
 from tests.topologies.vocabulary import Row, Rows, Topology
 
+pytestmark = pytest.mark.faults
+
+
 LEVELS = ("NOT_REACHABLE", "UNKNOWN", "VIA_LOAD_BALANCER", "DIRECT")
 BUILDS = settings(
     max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=(Phase.explicit, Phase.generate)

@@ -78,7 +78,7 @@ def test_topology(topology: Topology, told: dict[str, Row]) -> None:
     assert (state == "hit") == is_open
     if is_open:
         [evidence] = json.loads(service["trait"]["evidence"])
-        assert len(evidence["path"]) == min(len(path["texts"]) for path in told_open), "the shortest is the evidence"
+        assert len(evidence["hops"]) == min(len(path["texts"]) for path in told_open), "the shortest is the evidence"
         [path, *_] = [path for path in told_open if path["kind"] == case["expect"]]
         assert list(missing_in_order(case.get("through", []), path["texts"])) == [], path["texts"]
     if "unseen" in case:
