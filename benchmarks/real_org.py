@@ -228,7 +228,8 @@ def _child(job: dict[str, Any]) -> int:
         not_seen = [
             f"{row['account_id']}/{row['region']} {row['dataset']}: {row['status']} {row['message']}"
             for row in lake.coverage(day).to_pylist()
-            if row["status"] not in ("ok", "excluded") or (row["status"] == "ok" and row["message"])
+            # not_enabled: the organisation has no service control policies
+            if row["status"] not in ("ok", "excluded", "not_enabled") or (row["status"] == "ok" and row["message"])
         ]
     hits: dict[str, list[str]] = {}
     for trait, service in found:
