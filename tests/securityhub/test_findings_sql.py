@@ -183,6 +183,17 @@ def test_the_ten_worst_vulnerabilities_are_named_once_each_whatever_images_share
     assert [package["Name"] for package in named[0]["VulnerablePackages"]] == ["openssl", "zlib"]
 
 
+def test_the_ten_likeliest_are_named_also_where_others_are_worse(assessed: Assessed) -> None:
+    assessed.exposure()
+    assessed.image("sha256:aa")
+    for index in range(20):
+        assessed.vulnerability(
+            f"CVE-2026-{index:04d}", probability=0.9 - index / 100, epss=0.9 - index / 100, cvss_base_score=index / 2
+        )
+    named = [item["Id"] for item in assessed.document()["Vulnerabilities"]]
+    assert named == [f"CVE-2026-{index:04d}" for index in range(10)]
+
+
 def test_epss_of_every_vulnerability_may_change_without_changing_the_finding(assessed: Assessed) -> None:
     assessed.exposure()
     assessed.image()
