@@ -29,7 +29,7 @@ SIZE_OF_THE_LIMITS = (20_000, 1_000_000)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--services", type=int, default=20_000)
-    parser.add_argument("--vulnerabilities", type=int, default=1_000_000, help="image findings; 200 a digest")
+    parser.add_argument("--vulnerabilities", type=int, default=1_000_000, help="image findings; 250 a digest")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", type=int, default=8, help="how many of the slowest models to name")
     parser.add_argument("--first-day-only", action="store_true")

@@ -2,8 +2,8 @@
 
 Services spread over accounts and two Regions, each with a definition, a deployment and two tasks; one in five holds a
 sidecar, one in ten runs an image of a central registry, one in five stands behind a load balancer, one in eight runs on
-EC2. Every trait hits some. Image findings: each digest carries 120 vulnerabilities shared with the images of the same
-base and 80 of its own, out of some 26,000, with EPSS skewed as FIRST publishes it (most below 0.01).
+EC2. Every trait hits some. Image findings: each digest carries 150 vulnerabilities shared with the images of the same
+base and 100 of its own, out of some 26,000, with EPSS skewed as FIRST publishes it (most below 0.01).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from synthetic_network import fronts, load_balancers, place_network, task_address
 
 REGIONS = ("eu-west-1", "us-east-1")
-CVES_A_DIGEST = 200
+CVES_A_DIGEST = 250
 ACCOUNTS_A_BATCH = 4
 SERVICES_AN_ACCOUNT = 100
 
@@ -329,11 +329,11 @@ class SyntheticDay:
             assert made_names <= names, made_names - names
 
 
-# Which digest carries which vulnerability: the first 120 come from one of 40 bases, the others from a common pool.
+# Which digest carries which vulnerability: the first 150 come from one of 40 bases, the others from a common pool.
 _CARRIED_BY = """
 with carried as (
     select digest.n as digest, place.account_id, place.region,
-        case when slot.n < 120 then (digest.n % 40) * 150 + slot.n
+        case when slot.n < 150 then (digest.n % 40) * 150 + slot.n
             else 6000 + (digest.n * 7919 + slot.n * 104729 + $seed) % 20011 end as cve,
         slot.n as slot
     from range($digests) as digest (n)
@@ -359,8 +359,8 @@ select account_id, region, $day::date as observed_date,
         else 'UNTRIAGED' end as severity,
     case when u < 0.04 then 'linux-libc-dev' else 'package-' || (cve % 900) end as package_name,
     '1.' || (cve % 30) || '.' || (cve % 7) as package_version,
-    if(slot < 120, 'OS', 'NPM') as package_manager,
-    if(slot < 120, null, 'app/node_modules/package-' || (cve % 900) || '/package.json') as package_file_path,
+    if(slot < 150, 'OS', 'NPM') as package_manager,
+    if(slot < 150, null, 'app/node_modules/package-' || (cve % 900) || '/package.json') as package_file_path,
     if(w < 0.7, '1.' || (31 + cve % 3) || '.0', null) as fixed_in_version,
     if(w < 0.7, 'apt-get update && apt-get upgrade', null) as fix_command,
     if(w < 0.7, 'YES', 'NO') as fix_available,

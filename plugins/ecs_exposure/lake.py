@@ -14,7 +14,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -160,12 +161,13 @@ class Lake:
         """`schema.<dataset>` for the datasets and `schema.coverage`, typed, with the rows of that day's committed
         batches.
 
-        Views read the files each time they are asked; a dataset that is not among `as_views` becomes a table in memory.
+        Views read the files each time they are asked; a dataset that is not among `as_views` becomes a table, several
+        at a time: a large organisation's day is thousands of small files, and opening them is most of the work.
         """
         self._attach_coverage(connection, day, schema)
+        create_empty(connection, schema, {name: SNAPSHOTS[name] for name in datasets})
+        selects = {}
         for name in datasets:
-            dataset = SNAPSHOTS[name]
-            create_empty(connection, schema, {name: dataset})
             files = [
                 row[0]
                 for row in connection.execute(
@@ -173,38 +175,24 @@ class Lake:
                     [name],
                 ).fetchall()
             ]
-            if not files:
-                continue
-            paths = self.storage.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
-            connection.execute(f"create or replace table {schema}.part_of_{name} (file varchar, part varchar)")
-            connection.executemany(
-                f"insert into {schema}.part_of_{name} values (?, ?)", list(zip(files, paths, strict=True))
+            if files:
+                paths = self.storage.local(f"snapshots/{name}/snapshot_date={day}/{file}" for file in files)
+                connection.register("parts", pa.table({"file": files, "part": paths}))
+                connection.execute(f"create or replace table {schema}.part_of_{name} as select * from parts")
+                connection.unregister("parts")
+                selects[name] = _committed_rows(schema, SNAPSHOTS[name], paths)
+        for name in selects.keys() & set(as_views):
+            connection.execute(f"alter table {schema}.{name} rename to no_{name}")
+            connection.execute(
+                f"create view {schema}.{name} as {selects[name].replace(f'{schema}.{name} ', f'{schema}.no_{name} ')}"
             )
-            listed = ", ".join(f"'{_quote(path)}'" for path in paths)
-            columns = ", ".join(f'"{column}"' for column in dataset.column_names)
-            # `account` is one target's answer about all accounts; everything else is about its own target.
-            is_own = (
-                "" if name == "account" else "named.account_id = rows.account_id and named.region = rows.region and"
-            )
-            select = f"""select {columns} from (
-                select * from {schema}.{name} union all by name
-                select rows.* exclude (part)
-                from read_parquet(
-                    [{listed}], union_by_name = true, filename = 'part', hive_partitioning = false
-                ) as rows
-                semi join (
-                    select coverage.account_id, coverage.region, parts.part
-                    from {schema}.coverage as coverage
-                    join {schema}.part_of_{name} as parts on parts.file = coverage.file
-                    where coverage.dataset = '{name}'
-                ) as named on {is_own} named.part = rows.part
-            )"""
-            if name in as_views:
-                connection.execute(f"alter table {schema}.{name} rename to no_{name}")
-                select = select.replace(f"{schema}.{name} ", f"{schema}.no_{name} ")
-                connection.execute(f"create view {schema}.{name} as {select}")
-            else:
-                connection.execute(f"create or replace table {schema}.{name} as {select}")
+
+        def fill(name: str) -> None:
+            with connection.cursor() as own:
+                own.execute(f"insert into {schema}.{name} {selects[name]}")
+
+        with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+            list(pool.map(fill, sorted(selects.keys() - set(as_views))))
 
     def rows(self, day: date, dataset: Table, accounts: Collection[str], coverage: pa.Table) -> pa.Table:
         """Rows of one dataset for some accounts on one day, from only the files that `coverage` names for them."""
@@ -446,6 +434,26 @@ def _is_of_reading(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _committed_rows(schema: str, dataset: Table, paths: Sequence[str]) -> str:
+    """SELECT of a dataset's rows in the files of a day, of the targets whose coverage names the file and no others."""
+    name = dataset.name
+    listed = ", ".join(f"'{_quote(path)}'" for path in paths)
+    columns = ", ".join(f'"{column}"' for column in dataset.column_names)
+    # `account` is one target's answer about all accounts; everything else is about its own target.
+    is_own = "" if name == "account" else "named.account_id = rows.account_id and named.region = rows.region and"
+    return f"""select {columns} from (
+        select * from {schema}.{name} union all by name
+        select rows.* exclude (part)
+        from read_parquet([{listed}], union_by_name = true, filename = 'part', hive_partitioning = false) as rows
+        semi join (
+            select coverage.account_id, coverage.region, parts.part
+            from {schema}.coverage as coverage
+            join {schema}.part_of_{name} as parts on parts.file = coverage.file
+            where coverage.dataset = '{name}'
+        ) as named on {is_own} named.part = rows.part
+    )"""
 
 
 def _quote(path: str) -> str:

@@ -97,18 +97,21 @@ class TraitText:
 def connect(
     *, memory_limit: str | None = None, threads: int | None = None, spill: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """An in-memory DuckDB that never reaches for the network and has no home folder of its own.
+    """A DuckDB that never reaches for the network and has no home folder of its own.
 
-    What goes beyond `memory_limit` (DuckDB's words, e.g. `1300MB`) is put into the folder `spill`.
+    In memory, or in the folder `spill`: there tables are compressed and what goes beyond `memory_limit` (DuckDB's
+    words, e.g. `1300MB`) is put aside.
     """
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
         config["threads"] = threads
-    if spill:
-        config["temp_directory"] = spill
-    return duckdb.connect(":memory:", config=config)
+    if spill is None:
+        return duckdb.connect(":memory:", config=config)
+    config["temp_directory"] = spill
+    # Nobody reads the file again: writing its log together every 16 MB would be for nothing.
+    return duckdb.connect(f"{spill}/models.duckdb", config=config | {"checkpoint_threshold": "1TB"})
 
 
 def tables_read(connection: duckdb.DuckDBPyConnection, select: str, where: Path) -> frozenset[str]:

@@ -38,8 +38,9 @@ computed as (
         before
     from exposures.scenario as scenario
     join reference.severity as level on level.severity = scenario.severity
-    join exposures.reachability as reachability on reachability.resource_id = scenario.resource_id and reachability.without = ''
-    join exposures.impact as impact on impact.resource_id = scenario.resource_id and impact.without = ''
+    join exposures.service_situation as situation on situation.resource_id = scenario.resource_id
+    join exposures.reachability as reachability on reachability.situation_id = situation.situation_id and reachability.without = ''
+    join exposures.service_impact as impact on impact.resource_id = scenario.resource_id
     join exposures.service_sight as sight on sight.resource_id = scenario.resource_id
     left join exposures.driver as driver on driver.resource_id = scenario.resource_id and driver.rank = 1
     left join exposures.service_image_set as image_set on image_set.resource_id = scenario.resource_id

@@ -6,7 +6,7 @@ with keyed as (
         image_id, is_availability_only,
         (level_exposed * 2000000 + coalesce(round(probability * 1e6)::bigint + 1, 0)) * 16777216 + vulnerability_number as key_exposed,
         (level_not_exposed * 2000000 + coalesce(round(probability * 1e6)::bigint + 1, 0)) * 16777216 + vulnerability_number as key_not_exposed
-    from exposures.image_cve
+    from exposures.image_cve_level
     where not is_kernel
 ),
 ranked as (
@@ -21,16 +21,17 @@ named as (
 )
 select
     named.image_id, named.is_exposed, cve.is_availability_only,
-    cve.vulnerability_id, rule.level, rule.likelihood, rule.rule,
+    number.vulnerability_id, rule.level, rule.likelihood, rule.rule,
     cve.probability,
     to_json({
-        'kev': cve.kev, 'is_exposed': named.is_exposed, 'automatable': cve.automatable, 'technical_impact': cve.technical_impact,
+        'kev': cve.kev, 'is_exposed': named.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
         'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
         'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
     })::varchar as inputs
 from named
-join exposures.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number
+join resources.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number
+join resources.vulnerability_number as number on number.vulnerability_number = named.vulnerability_number
 join exposures.vulnerability_likelihood as rule
     on rule.is_exposed = named.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
-    and rule.technical_impact = cve.technical_impact and rule.is_exploitation_likely = cve.is_exploitation_likely
-    and rule.high_priority = cve.high_priority
+    and rule.technical_impact = case when cve.is_total then 'total' else 'partial' end
+    and rule.is_exploitation_likely = cve.is_exploitation_likely and rule.high_priority = cve.high_priority

@@ -8,41 +8,67 @@ with member as (
 ),
 place as (
     select
-        image_id, packages, place_id,
+        image_id, package_set, any_value(place_id) as place_id, min(vulnerability_number) as vulnerability_number,
         max(level_exposed) as level, bool_or(kev) as has_kev,
         count(*) filter (where is_exploitation_likely) as likely_count, count(*) as vulnerability_count
-    from exposures.image_cve
+    from exposures.image_cve_level
     where not is_kernel
-    group by image_id, packages, place_id
+    group by image_id, package_set
 ),
 -- Which matter most is told by what does not drift from night to night: never by p, or the fixes named would change with it.
+-- The five least of each image, then of each set, by bounded heaps: a window would sort every place of every image.
+worst_of_image as (
+    select
+        image_id,
+        unnest(min({
+            'level': -coalesce(level, 0), 'lacks_kev': not has_kev, 'likely': -likely_count, 'total': -vulnerability_count,
+            'image_id': image_id, 'package_set': package_set, 'vulnerability_number': vulnerability_number
+        }, 5)) as worst
+    from place
+    group by image_id
+),
 candidate as (
-    -- The five least of each set, by a bounded heap: a window would sort every place of every image.
-    select image_set_id, worst.image_id, worst.packages
+    select member.image_set_id, unnest(min(worst_of_image.worst, 5)) as worst
+    from member
+    join worst_of_image using (image_id)
+    group by member.image_set_id
+),
+-- Names are looked up for what is offered, through any one vulnerability of the place.
+named_place as (
+    select offered.image_id, offered.package_set, list_sort(list(distinct row.package_name)) as packages
     from (
-        select
-            member.image_set_id,
-            unnest(min({
-                'level': -coalesce(place.level, 0), 'lacks_kev': not place.has_kev, 'likely': -place.likely_count,
-                'total': -place.vulnerability_count, 'image_id': place.image_id, 'packages': place.packages
-            }, 5)) as worst
-        from member
-        join place on place.image_id = member.image_id
-        group by member.image_set_id
-    ) as five
+        select distinct worst.image_id as image_id, worst.package_set as package_set, worst.vulnerability_number as vulnerability_number
+        from candidate
+    ) as offered
+    join resources.package_vulnerability as row
+        on row.image_id = offered.image_id and row.vulnerability_number = offered.vulnerability_number
+    where not row.is_suppressed and not row.is_kernel_package
+    group by offered.image_id, offered.package_set
+),
+-- Of the images where a set of several packages is offered, the places inside it.
+several as (
+    select distinct image_id from named_place where len(packages) > 1
+),
+inner_place as (
+    select place.image_id, place.place_id, list(distinct row.package_name) as packages
+    from place
+    join several using (image_id)
+    join resources.package_vulnerability as row
+        on row.image_id = place.image_id and row.vulnerability_number = place.vulnerability_number
+    where not row.is_suppressed and not row.is_kernel_package
+    group by place.image_id, place.place_id
 ),
 place_of_candidate as (
-    select candidate.*, place.place_id
+    select candidate.image_set_id, named_place.image_id, named_place.packages, hash(named_place.image_id, named_place.package_set) as place_id
     from candidate
-    join place on place.image_id = candidate.image_id and place.packages = candidate.packages
-    union all
-    select candidate.*, place.place_id
+    join named_place on named_place.image_id = candidate.worst.image_id and named_place.package_set = candidate.worst.package_set
+    union
+    select candidate.image_set_id, named_place.image_id, named_place.packages, inner_place.place_id
     from candidate
-    join place
-        on place.image_id = candidate.image_id
-        and len(place.packages) < len(candidate.packages)
-        and list_has_all(candidate.packages, place.packages)
-    where len(candidate.packages) > 1
+    join named_place on named_place.image_id = candidate.worst.image_id and named_place.package_set = candidate.worst.package_set
+    join inner_place
+        on inner_place.image_id = named_place.image_id and list_has_all(named_place.packages, inner_place.packages)
+    where len(named_place.packages) > 1
 ),
 named as (
     select
@@ -55,7 +81,7 @@ named as (
         candidate.image_id, candidate.packages,
         list_sort(list(candidate.place_id)) as removed_places
     from place_of_candidate as candidate
-    join exposures.image as image on image.image_id = candidate.image_id
+    join resources.image as image on image.image_id = candidate.image_id
     group by all
 )
 select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as removed_places, null::boolean as removed_priority,
@@ -68,9 +94,9 @@ select
     list_sort(list_distinct(flatten(list(list_append(coalesce(named.removed_places, []), hash(image.image_id, 'rest')))))),
     null, min(image.image_id), []
 from member
-join exposures.image as image on image.image_id = member.image_id
+join resources.image as image on image.image_id = member.image_id
 left join named on named.image_set_id = member.image_set_id and named.image_id = member.image_id
-where exists (select 1 from place where place.image_id = member.image_id)
+where member.image_id in (select image_id from worst_of_image)
 group by member.image_set_id, image.image_digest
 union all
 -- One digest in two repositories has one name: both go.

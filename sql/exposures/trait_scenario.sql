@@ -1,22 +1,18 @@
--- One row per exposed service × trait taken away, and one (without = '') with all in place. Everything that traits decide
+-- One row per situation × trait taken away, and one (without = '') with all in place. Everything that traits decide
 -- is computed per such row; what images decide, per image_set_scenario; a scenario pairs the two.
-select resource_id, account_id, region, '' as without, []::varchar[] as removed_traits
-from traits.all
-group by all
+select situation_id, '' as without, []::varchar[] as removed_traits
+from exposures.situation
 union all
 select
-    hit.resource_id, hit.account_id, hit.region, hit.trait,
+    situation_id, trait,
     case
         -- Without its role the service has none of what the role allows either.
-        when hit.trait = 'iam_role_assumable' then list_concat(
-            [hit.trait, 'administrative_access_policy', 'service_administrative_policy'],
+        when trait = 'iam_role_assumable' then list_concat(
+            [trait, 'administrative_access_policy', 'service_administrative_policy'],
             (select list_sort(list(distinct trait)) from reference.permission_paths))
         -- A runtime's socket is mounted as a host path; where nothing else is, the two go together.
-        when hit.trait = 'root_filesystem_access' then [hit.trait, 'container_runtime_socket_mounted']
-        when hit.trait = 'container_runtime_socket_mounted' and other_mount.resource_id is null then [hit.trait, 'root_filesystem_access']
-        else [hit.trait]
+        when trait = 'root_filesystem_access' then [trait, 'container_runtime_socket_mounted']
+        when trait = 'container_runtime_socket_mounted' and not has_other_mount then [trait, 'root_filesystem_access']
+        else [trait]
     end
-from traits.all as hit
-left join (select distinct resource_id from resources.host_mount where place <> 'runtime_socket') as other_mount
-    on other_mount.resource_id = hit.resource_id
-where hit.state = 'hit'
+from (select situation_id, has_other_mount, unnest(traits) as trait from exposures.situation)

@@ -110,10 +110,14 @@ carried as (
         image.resource_id, 'image_finding' as dataset, 'ok' as status, min(vulnerability.observed_date) as observed_date
     from resources.service_image as image
     join (
-        select registry_account, region, repository_name, image_digest, min(observed_date) as observed_date
-        from resources.image_vulnerability
-        where is_carried
-        group by all
+        select image.registry_account, image.region, image.repository_name, image.image_digest, row.observed_date
+        from (
+            select image_id, min(observed_date) as observed_date
+            from resources.package_vulnerability
+            where is_carried
+            group by image_id
+        ) as row
+        join resources.image as image using (image_id)
     ) as vulnerability
         on vulnerability.registry_account = image.registry_account
         and vulnerability.region = image.registry_region

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.sql_harness import SQL, day_of, records
-from tests.topologies.test_topologies import CASES, built
+from tests.topologies.test_topologies import CASES, REACHABILITY, built
 from tests.topologies.vocabulary import Row, Rows, Topology
 
 pytestmark = pytest.mark.faults
@@ -53,10 +53,7 @@ def reached(topologies: list[Topology], hidden: str | None = None) -> list[Row]:
     if hidden:
         for topology in topologies:
             topology.case = {**topology.case, "denied": [*topology.case.get("denied", []), hidden]}
-    rows = {
-        row["resource_id"]: row
-        for row in records(built(topologies), "select * from exposures.reachability where without = ''")
-    }
+    rows = {row["resource_id"]: row for row in records(built(topologies), REACHABILITY)}
     return [rows[topology.resource_id] for topology in topologies]
 
 

@@ -25,6 +25,9 @@ CASES = [
     )
 ]
 
+REACHABILITY = """select * from exposures.service_situation
+    join exposures.reachability using (situation_id) where without = ''"""
+
 
 def built(topologies: list[Topology]) -> duckdb.DuckDBPyConnection:
     snapshot: Rows = defaultdict(list)
@@ -48,8 +51,7 @@ def told() -> dict[str, Row]:
     """What is said of each case's service: reachability, exposed or not, its paths, the trait's evidence."""
     connection = built(CASES)
     services: dict[str, Row] = {
-        row["resource_id"]: {**row, "paths": [], "trait": None}
-        for row in records(connection, "select * from exposures.reachability where without = ''")
+        row["resource_id"]: {**row, "paths": [], "trait": None} for row in records(connection, REACHABILITY)
     }
     for path in records(connection, "select * from exposures.path"):
         hops = hop_texts(json.loads(path["hops"]))

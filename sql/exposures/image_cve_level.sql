@@ -1,0 +1,22 @@
+-- One row per running digest × active vulnerability: the level of its likelihood on a service that is exposed and on one that is not.
+-- On kernel packages alone it drives nothing (level 0). place_id stands for digest and package set: a vulnerability is gone when all
+-- its places are.
+select
+    cve.image_id, cve.vulnerability_number,
+    hash(cve.image_id, cve.package_set) as place_id, cve.package_set,
+    cve.is_kernel, cve.high_priority, cve.kev, cve.is_exploitation_likely, cve.is_availability_only, cve.is_network_exploitable,
+    cve.lacks_vector and not cve.is_kernel as lacks_vector,
+    cve.probability is null and not cve.is_kernel as lacks_epss,
+    case when not cve.is_kernel then cve.probability end as probability,
+    case when cve.is_kernel then 0 else likelihood.level_exposed end as level_exposed,
+    case when cve.is_kernel then 0 else likelihood.level_not_exposed end as level_not_exposed
+from resources.image_cve as cve
+join (
+    select
+        is_kev, is_automatable, technical_impact = 'total' as is_total, is_exploitation_likely, high_priority,
+        max(level) filter (where is_exposed) as level_exposed, max(level) filter (where not is_exposed) as level_not_exposed
+    from exposures.vulnerability_likelihood
+    group by all
+) as likelihood
+    on likelihood.is_kev = cve.kev and likelihood.is_automatable = cve.automatable and likelihood.is_total = cve.is_total
+    and likelihood.is_exploitation_likely = cve.is_exploitation_likely and likelihood.high_priority = cve.high_priority
