@@ -23,8 +23,11 @@ from ecs_exposure.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MEMORY_LIMIT = "1300MB"
-"""What DuckDB may hold in memory; without a limit it takes most of the machine. Beyond it, it works on disk."""
+MEMORY_MB = 1_300
+MEMORY_MB_A_MILLION_FINDINGS = 700
+"""What DuckDB may hold in memory: at least so much, and more for many image findings, which all are folded at once.
+Without a limit it takes most of the machine; beyond it, it works on disk.
+"""
 
 Progress = Callable[[str, int, int], None]
 """Told the stage, how much of it is done, and how much there is."""
@@ -116,10 +119,13 @@ def _database(
     previous_version = lake.day(previous_day).rules_version if previous_day else None
     with (
         tempfile.TemporaryDirectory(prefix="assess-") as spill,
-        models.connect(memory_limit=MEMORY_LIMIT, spill=spill) as connection,
+        models.connect(spill=spill) as connection,
     ):
         # image_finding can be large and is read once; models read the others many times.
-        lake.attach_snapshot(connection, day, "snapshot", as_views=("image_finding",))
+        lake.attach_snapshot(connection, day, "snapshot", as_views=("image_finding", "vulnerability_detail"))
+        ((findings,),) = connection.execute("select count(*) from snapshot.image_finding").fetchall()
+        limit = max(MEMORY_MB, findings * MEMORY_MB_A_MILLION_FINDINGS // 1_000_000)
+        connection.execute(f"set memory_limit = '{limit}MB'")
         lake.attach_results(connection, previous_day, "previous")
         models.attach_reference(connection, settings.sql)
         models.attach_day(

@@ -290,13 +290,14 @@ def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer
         connection.execute(f"create schema if not exists {folder}")
     _create_catalogue(connection, texts)
     has_traits = False
+    read = frozenset().union(*(model.reads for model in models))
     for model in models:
         if model.folder in ("exposures", "findings") and not has_traits:
             _create_traits(connection, texts)
             has_traits = True
         began = time.perf_counter()
         try:
-            _create(connection, model)
+            _create(connection, model, is_read=model.name in read)
         except duckdb.Error as error:
             raise ModelError(f"{model.path}: {error}") from error
         if model.result:
@@ -306,7 +307,7 @@ def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer
     return results
 
 
-def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_read: bool) -> None:
     target = f'{model.folder}."{model.stem}"'
     declared = model.result
     if declared is None:
@@ -328,7 +329,9 @@ def _create(connection: duckdb.DuckDBPyConnection, model: Model) -> None:
         else f'cast("{name}" as {types[name]}) as "{name}"'
         for name in declared.column_names
     )
-    connection.execute(f"create or replace table {target} as select {listed} from ({model.select}\n)")
+    # What no model reads is computed once, when the result is written.
+    kind = "table" if is_read else "view"
+    connection.execute(f"create or replace {kind} {target} as select {listed} from ({model.select}\n)")
 
 
 def _columns(connection: duckdb.DuckDBPyConnection, target: str) -> list[str]:

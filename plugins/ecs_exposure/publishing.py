@@ -9,8 +9,9 @@ from typing import Any, Literal
 
 from ecs_exposure.aws import AwsAccess
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
+from ecs_exposure.models import connect, trait_texts
 from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.securityhub.documents import document
 from ecs_exposure.securityhub.ledger import Action, Target, absent, completely_seen, plan, publications_fold
 from ecs_exposure.securityhub.publisher import Outcome, check, publish
 from ecs_exposure.settings import Settings
@@ -112,9 +113,8 @@ def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Targ
             .to_arrow_table()
             .to_pylist()
         )
-        columns = (
-            "*" if targets is not None else "* replace ('' as document)"
-        )  # the documents are not needed to count them
+        # What they say is not needed to count them.
+        columns = "*" if targets is not None else "* replace ('' as content)"
         rows = connection.sql(f"select {columns} from today.finding").to_arrow_reader(1_000)
         findings = [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
     # Up to the last assessed day, so that publishing an older one is refused.
@@ -123,13 +123,21 @@ def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Targ
     seen = completely_seen(coverage)
     complete = seen if targets is None else seen & set(targets)
     missing = absent({row["finding_id"] for row in findings}, ledger) if targets is not None else []
+    texts = {text.trait: text for text in trait_texts(settings.sql)}
+
+    def written(content: str) -> str:
+        return document(content, texts, settings.partition) if content else ""
+
     return plan(
         findings,
         ledger,
         complete,
+        document=lambda row: written(row["content"]),
         snapshot_date=day,
         heartbeat_days=settings.heartbeat_days,
-        previous=_last_documents(lake, day, missing, ledger),
+        previous={
+            identity: written(content) for identity, content in _last_contents(lake, day, missing, ledger).items()
+        },
     )
 
 
@@ -146,21 +154,21 @@ def _publications(lake: Lake, since: date, until: date, targets: Collection[Targ
         return [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
 
 
-def _last_documents(
+def _last_contents(
     lake: Lake, day: date, finding_ids: Iterable[str], ledger: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, str]:
-    """The last document of findings that are absent today, read from the days they were last sent on."""
+    """What findings that are absent today last said, read from the days they were last sent on."""
     wanted = sorted(finding_ids)
     if not wanted:
         return {}
     days = {ledger[identity]["sent_date"] or ledger[identity]["snapshot_date"] for identity in wanted}
     previous = lake.previous_day(day)
-    documents: dict[str, str] = {}
+    contents: dict[str, str] = {}
     for item in sorted({*days, *([previous] if previous else [])} & set(lake.days())):
         with connect() as connection:
             lake.attach_results(connection, item, "earlier", tables=("finding",))
             found = connection.execute(
-                "select finding_id, document from earlier.finding where list_contains(?, finding_id)", [wanted]
+                "select finding_id, content from earlier.finding where list_contains(?, finding_id)", [wanted]
             ).fetchall()
-            documents |= dict(found)
-    return documents
+            contents |= dict(found)
+    return contents

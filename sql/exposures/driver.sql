@@ -1,53 +1,89 @@
 -- One row per service × thing that could drive its severity, as it is: every configuration, and the ten worst vulnerabilities.
 -- Rank 1 decided the severity: worst severity, then likelihood, then impact (which p must not turn from night to night), then
--- vulnerabilities by p (the newer id of equals) before configurations by name.
-with set_driver as (
+-- vulnerabilities by p (the newer id of equals) before configurations by name. `turn` holds that order in the digits of one number.
+-- Ranked once for services of one situation that run the same images.
+with alike as (
+    select distinct
+        service.situation_id, images.image_set_id, reachability.is_exposed, impact.impact, situation.is_dormant
+    from exposures.service_situation as service
+    join exposures.situation as situation on situation.situation_id = service.situation_id
+    join exposures.reachability as reachability on reachability.situation_id = service.situation_id and reachability.without = ''
+    join exposures.impact as impact on impact.situation_id = service.situation_id and impact.without = ''
+    left join exposures.service_image_set as images on images.resource_id = service.resource_id
+),
+member as (
+    select image_set_id, unnest(image_ids) as image_id, len(image_ids) as images
+    from (select distinct image_set_id, image_ids from exposures.service_image_set)
+),
+set_driver as (
+    -- Within one image a vulnerability is one row already.
     select
-        member.image_set_id, driver.is_exposed, driver.vulnerability_id,
-        max({
-            'is_loss': not driver.is_availability_only, 'level': driver.level, 'likelihood': driver.likelihood, 'rule': driver.rule,
-            'inputs': driver.inputs, 'probability': coalesce(driver.probability, -1)
-        }) as worst
-    from (select distinct image_set_id, unnest(image_ids) as image_id from exposures.service_image_set) as member
+        member.image_set_id, driver.is_exposed, driver.vulnerability_number, driver.image_id, not driver.is_availability_only as is_loss,
+        driver.level, coalesce(round(driver.probability * 1e6)::bigint, -1) as millionths
+    from member
     join exposures.image_driver as driver on driver.image_id = member.image_id
-    group by member.image_set_id, driver.is_exposed, driver.vulnerability_id
+    where member.images = 1
+    union all
+    select image_set_id, is_exposed, vulnerability_number, worst.image_id, worst.is_loss, worst.level, worst.millionths
+    from (
+        select
+            member.image_set_id, driver.is_exposed, driver.vulnerability_number,
+            max({
+                'is_loss': not driver.is_availability_only, 'level': driver.level,
+                'millionths': coalesce(round(driver.probability * 1e6)::bigint, -1), 'image_id': driver.image_id
+            }) as worst
+        from member
+        join exposures.image_driver as driver on driver.image_id = member.image_id
+        where member.images > 1
+        group by member.image_set_id, driver.is_exposed, driver.vulnerability_number
+    )
 ),
-service as (
-    select
-        service.resource_id, service.account_id, service.region, situation.situation_id, images.image_set_id,
-        reachability.is_exposed, impact.impact, service.is_dormant
-    from exposures.service_situation as situation
-    join resources.service as service on service.resource_id = situation.resource_id
-    join exposures.reachability as reachability on reachability.situation_id = situation.situation_id and reachability.without = ''
-    join exposures.impact as impact on impact.situation_id = situation.situation_id and impact.without = ''
-    left join exposures.service_image_set as images on images.resource_id = situation.resource_id
-),
--- Ranked once per image set and kind of service, not per service.
 set_ranked as (
     select
-        kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant,
-        driver.vulnerability_id, driver.worst, pair.impact as paired_impact, pair.severity, pair.severity_level
-    from (select distinct image_set_id, is_exposed, impact, is_dormant from service where image_set_id is not null) as kind
+        kind.image_set_id, kind.is_exposed, kind.impact as service_impact, kind.is_dormant,
+        unnest(max({
+            'turn': (((pair.severity_level * 8 + driver.level) * 4 + list_position(['Low', 'Unknown', 'Medium', 'High'], pair.impact) - 1)
+                * 2000000 + driver.millionths + 2) * 16777216 + driver.vulnerability_number,
+            'vulnerability_number': driver.vulnerability_number, 'image_id': driver.image_id,
+            'impact': pair.impact, 'severity': pair.severity
+        }, 10)) as worst
+    from (select distinct image_set_id, is_exposed, impact, is_dormant from alike where image_set_id is not null) as kind
     join set_driver as driver on driver.image_set_id = kind.image_set_id and driver.is_exposed = kind.is_exposed
     join exposures.severity_pair as pair
-        on pair.likelihood_level = driver.worst.level
-        and pair.impact = case when driver.worst.is_loss then kind.impact else 'Low' end
+        on pair.likelihood_level = driver.level
+        and pair.impact = case when driver.is_loss then kind.impact else 'Low' end
         and pair.severity_cap = '' and pair.is_dormant = kind.is_dormant
-    qualify row_number() over (
-        partition by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant
-        order by pair.severity_level desc, driver.worst.level desc, driver.worst.is_loss desc, driver.worst.probability desc,
-            driver.vulnerability_id desc
-    ) <= 10
+    group by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant
+),
+-- Named and explained once per image, whatever sets and services it is in.
+explained as (
+    select
+        driver.image_id, driver.is_exposed, driver.vulnerability_number, number.vulnerability_id, rule.likelihood, rule.rule,
+        to_json({
+            'kev': cve.kev, 'is_exposed': driver.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
+            'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
+            'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
+        })::varchar as inputs
+    from (
+        select distinct worst.image_id as image_id, is_exposed, worst.vulnerability_number as vulnerability_number from set_ranked
+    ) as driver
+    join resources.image_cve as cve on cve.image_id = driver.image_id and cve.vulnerability_number = driver.vulnerability_number
+    join resources.vulnerability_number as number on number.vulnerability_number = driver.vulnerability_number
+    join exposures.vulnerability_likelihood as rule
+        on rule.is_exposed = driver.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
+        and rule.technical_impact = case when cve.is_total then 'total' else 'partial' end
+        and rule.is_exploitation_likely = cve.is_exploitation_likely and rule.high_priority = cve.high_priority
 ),
 configured as (
     select
-        configuration.situation_id, configuration.driver, configuration.likelihood, configuration.level, impact.impact,
-        pair.severity, pair.severity_level,
+        configuration.situation_id, configuration.driver, configuration.likelihood, impact.impact, pair.severity,
         'reference/configuration_likelihood: ' || configuration.rule as rule,
         to_json({
             'trait': configuration.driver, 'condition': configuration.condition, 'is_exposed': configuration.is_exposed,
             'severity_cap': configuration.severity_cap
-        })::varchar as inputs
+        })::varchar as inputs,
+        ((pair.severity_level * 8 + configuration.level) * 4 + list_position(['Low', 'Unknown', 'Medium', 'High'], impact.impact) - 1)
+            * 2000000 * 16777216 - row_number() over (order by configuration.driver) as turn
     from exposures.configuration_driver as configuration
     join exposures.impact as impact on impact.situation_id = configuration.situation_id and impact.without = ''
     join exposures.situation as situation on situation.situation_id = configuration.situation_id
@@ -58,29 +94,33 @@ configured as (
 ),
 candidate as (
     select
-        service.resource_id, service.account_id, service.region,
-        driver.vulnerability_id as driver, 'vulnerability' as kind,
-        driver.worst.likelihood as likelihood, driver.worst.level as likelihood_level,
-        driver.paired_impact as impact, driver.severity, driver.severity_level,
-        driver.worst.rule as rule, driver.worst.inputs as inputs, driver.worst.probability as probability
-    from service
-    join set_ranked as driver
-        on driver.image_set_id = service.image_set_id and driver.is_exposed = service.is_exposed
-        and driver.impact = service.impact and driver.is_dormant = service.is_dormant
+        alike.situation_id, alike.image_set_id, explained.vulnerability_id as driver, 'vulnerability' as kind, explained.likelihood,
+        ranked.worst.impact as impact, ranked.worst.severity as severity, explained.rule, explained.inputs, ranked.worst.turn as turn
+    from alike
+    join set_ranked as ranked
+        on ranked.image_set_id = alike.image_set_id and ranked.is_exposed = alike.is_exposed
+        and ranked.service_impact = alike.impact and ranked.is_dormant = alike.is_dormant
+    join explained
+        on explained.image_id = ranked.worst.image_id and explained.is_exposed = alike.is_exposed
+        and explained.vulnerability_number = ranked.worst.vulnerability_number
     union all
     select
-        service.resource_id, service.account_id, service.region,
-        configured.driver, 'configuration', configured.likelihood, configured.level,
-        configured.impact, configured.severity, configured.severity_level,
-        configured.rule, configured.inputs, -2
-    from service
-    join configured on configured.situation_id = service.situation_id
+        alike.situation_id, alike.image_set_id, configured.driver, 'configuration', configured.likelihood, configured.impact,
+        configured.severity, configured.rule, configured.inputs, configured.turn
+    from alike
+    join configured on configured.situation_id = alike.situation_id
+),
+ranked as (
+    select *, row_number() over (partition by situation_id, coalesce(image_set_id, 0) order by turn desc) as rank
+    from candidate
 )
 select
-    resource_id, account_id, region, driver, kind, likelihood, impact, severity, rule, inputs,
-    row_number() over (
-        partition by resource_id
-        order by severity_level desc, likelihood_level desc, list_position(['Low', 'Unknown', 'Medium', 'High'], impact) desc,
-            probability desc, case kind when 'vulnerability' then driver end desc, driver
-    ) as rank
-from candidate
+    service.resource_id, service.account_id, service.region,
+    ranked.driver, ranked.kind, ranked.likelihood, ranked.impact, ranked.severity, ranked.rule, ranked.inputs, ranked.rank
+from (
+    select situation.resource_id, service.account_id, service.region, situation.situation_id, images.image_set_id
+    from exposures.service_situation as situation
+    join resources.service as service on service.resource_id = situation.resource_id
+    left join exposures.service_image_set as images on images.resource_id = situation.resource_id
+) as service
+join ranked on ranked.situation_id = service.situation_id and coalesce(ranked.image_set_id, 0) = coalesce(service.image_set_id, 0)

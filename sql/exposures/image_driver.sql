@@ -20,18 +20,8 @@ named as (
     select image_id, false, unnest(worst_not_exposed) % 16777216 from ranked
 )
 select
-    named.image_id, named.is_exposed, cve.is_availability_only,
-    number.vulnerability_id, rule.level, rule.likelihood, rule.rule,
-    cve.probability,
-    to_json({
-        'kev': cve.kev, 'is_exposed': named.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
-        'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
-        'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
-    })::varchar as inputs
+    named.image_id, named.is_exposed, named.vulnerability_number, cve.is_availability_only,
+    case when named.is_exposed then cve.level_exposed else cve.level_not_exposed end as level,
+    cve.probability
 from named
-join resources.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number
-join resources.vulnerability_number as number on number.vulnerability_number = named.vulnerability_number
-join exposures.vulnerability_likelihood as rule
-    on rule.is_exposed = named.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
-    and rule.technical_impact = case when cve.is_total then 'total' else 'partial' end
-    and rule.is_exploitation_likely = cve.is_exploitation_likely and rule.high_priority = cve.high_priority
+join exposures.image_cve_level as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number

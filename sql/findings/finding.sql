@@ -2,20 +2,16 @@
 -- The reader is ecs_exposure/securityhub/asff.py. INFORMATIONAL stays in the lake: AWS does not publish it either.
 with trait_detail as (
     select
-        hit.resource_id,
-        list({
-            'trait': hit.trait, 'state': hit.state, 'category': hit.category, 'title': catalogue.title, 'evidence': hit.evidence,
-            'is_ours': coalesce(catalogue.is_ours, false),
-            'recommendation': catalogue.recommendation, 'url': catalogue.url, 'is_carried': hit.is_carried
-        } order by hit.state, hit.trait) as trait_details
-    from traits.all as hit
-    left join traits.catalogue as catalogue using (trait)
-    group by hit.resource_id
+        resource_id,
+        list_sort(list({'state': state, 'trait': trait, 'category': category, 'evidence': evidence, 'is_carried': is_carried}))
+            as trait_details
+    from traits.all
+    group by resource_id
 ),
 best_fix as (
     select resource_id, removed_kind, removed, description, severity_before, severity_after, score_after
     from exposures.fix
-    qualify row_number() over (partition by resource_id order by rank, removed_kind, removed) = 1
+    where rank = 1
 ),
 -- Which of several equally good fixes ranks first depends on tonight's probabilities; all that reach the same severity do not.
 lowering_fix as (
@@ -28,11 +24,14 @@ lowering_fix as (
 vulnerabilities as (
     select
         image_set_id,
-        list(to_json({
-            'vulnerability_id': vulnerability_id, 'packages': packages, 'cvss_base_score': scored.score, 'cvss_vector': scored.vector,
-            'epss': epss, 'exploit_available': exploit_available
-        })::varchar order by rank) filter (where rank <= 10) as vulnerabilities,
-        list(vulnerability_id order by vulnerability_id) filter (where durable_rank <= 10) as durable_vulnerability_ids
+        list_transform(
+            list_sort(list({'rank': rank, 'told': to_json({
+                'vulnerability_id': vulnerability_id, 'packages': packages, 'cvss_base_score': scored.score, 'cvss_vector': scored.vector,
+                'epss': epss, 'exploit_available': exploit_available
+            })::varchar}) filter (where rank <= 10)),
+            lambda item: item.told
+        ) as vulnerabilities,
+        list_sort(list(vulnerability_id) filter (where durable_rank <= 10)) as durable_vulnerability_ids
     from findings.vulnerability
     group by image_set_id
 )

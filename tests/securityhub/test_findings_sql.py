@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import date
 from pathlib import Path
@@ -11,10 +12,11 @@ import duckdb
 import pyarrow as pa
 import pytest
 from ecs_exposure import models
+from ecs_exposure.models import TraitText
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
-from ecs_exposure.securityhub.documents import finding_batches
+from ecs_exposure.securityhub.documents import document, finding_batches
 from embedded_aws.finding_format import problems
 
 SQL = Path(__file__).parents[2] / "sql"
@@ -33,24 +35,28 @@ class Assessed:
         for schema in ("resources", "traits", "findings"):
             self.connection.execute(f"create schema {schema}")
         models.create_empty(self.connection, "exposures", {name: RESULTS[name] for name in ("exposure", "fix")})
-        models.create_empty(
-            self.connection, "resources", {name: RESULTS[name] for name in ("service_image", "image_vulnerability")}
-        )
+        models.create_empty(self.connection, "resources", {"service_image": RESULTS["service_image"]})
         for name in ("service", "task_definition_in_force", "service_attachment"):
             select = (SQL / "resources" / f"{name}.sql").read_text(encoding="utf-8")
             self.connection.execute(f"create view resources.{name} as {select}")
         # Which digests there are: those that services run.
         self.connection.execute(
-            """create view resources.image_scan as
-            select distinct registry_account, registry_region as region, repository_name, image_digest
-            from resources.service_image where image_digest is not null;
-            create view resources.image_summary as
-            select distinct registry_account, region, repository_name, image_digest
-            from resources.image_vulnerability"""
+            """create view resources.image as
+            select row_number() over (order by image_digest) as image_id, * from (
+                select distinct registry_account, registry_region as region, repository_name, image_digest, scan_status
+                from resources.service_image where image_digest is not null);
+            create table resources.found as select * from previous.image_vulnerability;
+            create view resources.vulnerability_number as
+            select vulnerability_id, row_number() over (order by vulnerability_id) as vulnerability_number
+            from (select distinct vulnerability_id from resources.found);
+            create view resources.package_vulnerability as
+            select * from resources.found
+            join resources.image using (registry_account, region, repository_name, image_digest)
+            join resources.vulnerability_number using (vulnerability_id)"""
         )
-        for name in ("image", "service_image_set"):
-            select = (SQL / "exposures" / f"{name}.sql").read_text(encoding="utf-8")
-            self.connection.execute(f"create view exposures.{name} as {select}")
+        for name in ("resources.image_cve", "exposures.service_image_set"):
+            select = (SQL / name.replace(".", "/")).with_suffix(".sql").read_text(encoding="utf-8")
+            self.connection.execute(f"create view {name} as {select}")
         self.connection.execute(
             """create table traits.catalogue (trait varchar, title varchar, category varchar, datasets varchar[],
             url varchar, recommendation varchar, fix varchar, is_ours boolean)"""
@@ -91,7 +97,7 @@ class Assessed:
 
     def vulnerability(self, identity: str, digest: str = "sha256:aa", **changes: Any) -> None:
         self.fill(
-            "resources", RESULTS["image_vulnerability"],
+            "resources", dataclasses.replace(RESULTS["image_vulnerability"], name="found"),
             SEEN | {
                 "snapshot_date": DAY, "registry_account": ACCOUNT, "region": REGION, "repository_name": "shop",
                 "image_digest": digest, "vulnerability_id": identity, "package_name": "openssl", "epss": 0.1,
@@ -117,9 +123,17 @@ class Assessed:
 
     def document(self) -> dict[str, Any]:
         (row,) = self.rows()
-        document: dict[str, Any] = json.loads(row["document"])
-        assert problems(document | {"UpdatedAt": "2026-11-01T03:00:00Z"}) == []
-        return document
+        return self.told(row)
+
+    def told(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The finding of one row in AWS's format, which it keeps to."""
+        columns = "trait, title, category, datasets, url, recommendation, fix, '' as remediation, is_ours"
+        listed = self.connection.sql(f"select {columns} from traits.catalogue").fetchall()
+        told: dict[str, Any] = json.loads(
+            document(row["content"], {text[0]: TraitText(*text) for text in listed}, "aws")
+        )
+        assert problems(told | {"UpdatedAt": "2026-11-01T03:00:00Z"}) == []
+        return told
 
 
 @pytest.fixture
@@ -200,10 +214,10 @@ def test_epss_of_every_vulnerability_may_change_without_changing_the_finding(ass
     for index in range(25):
         assessed.vulnerability(f"CVE-2026-{index:04d}", cvss_base_score=5 + index / 10)
     (before,) = assessed.rows()
-    assessed.connection.execute("update resources.image_vulnerability set epss = hash(vulnerability_id) % 1000 / 1000")
-    assessed.connection.execute("update resources.image_vulnerability set probability = epss")
+    assessed.connection.execute("update resources.found set epss = hash(vulnerability_id) % 1000 / 1000")
+    assessed.connection.execute("update resources.found set probability = epss")
     (after,) = assessed.rows()
-    assert after["document"] != before["document"]
+    assert assessed.told(after) != assessed.told(before)
     assert after["content_hash"] == before["content_hash"]
     assessed.vulnerability("CVE-2026-9999", kev=True, probability=1.0)
     (worse,) = assessed.rows()
@@ -216,11 +230,11 @@ def test_the_best_fix_is_told_and_which_of_equals_comes_first_is_no_change(asses
     assessed.fix(2, "zlib@sha256:aa", "MEDIUM")
     assessed.fix(3, "public_ip", "HIGH", kind="trait")
     (before,) = assessed.rows()
-    told = json.loads(before["document"])["ProductFields"]
+    told = assessed.told(before)["ProductFields"]
     assert (told["fix"], told["fix_severity_after"]) == ("Remove openssl@sha256:aa", "MEDIUM")
     assessed.connection.execute("update exposures.fix set rank = case rank when 1 then 2 when 2 then 1 else 3 end")
     (after,) = assessed.rows()
-    assert json.loads(after["document"])["ProductFields"]["fix"] == "Remove zlib@sha256:aa"
+    assert assessed.told(after)["ProductFields"]["fix"] == "Remove zlib@sha256:aa"
     assert after["content_hash"] == before["content_hash"]
     assessed.connection.execute("delete from exposures.fix where removed = 'zlib@sha256:aa'")
     assert assessed.rows()[0]["content_hash"] != before["content_hash"]
@@ -279,9 +293,9 @@ def _table(connection: duckdb.DuckDBPyConnection, processes: int | None) -> pa.T
 def test_findings_are_the_same_and_in_order_however_many_processes_build_them(assessed: Assessed) -> None:
     assessed.exposure()
     assert len(assessed.rows()) == 1
-    _many(assessed.connection, 1700)  # four batches, the last one short
+    _many(assessed.connection, 3500)  # four batches, the last one short
     alone = _table(assessed.connection, 1)
-    assert alone.num_rows == 1700
+    assert alone.num_rows == 3500
     assert alone["resource_id"].to_pylist() == sorted(alone["resource_id"].to_pylist())
     assert _table(assessed.connection, 3).equals(alone)
     assert _table(assessed.connection, None).equals(alone)
@@ -290,8 +304,10 @@ def test_findings_are_the_same_and_in_order_however_many_processes_build_them(as
 def test_a_process_that_cannot_build_its_share_is_told(assessed: Assessed, capfd: pytest.CaptureFixture[str]) -> None:
     assessed.exposure()
     assessed.rows()
-    _many(assessed.connection, 600)
-    assessed.connection.execute("update findings.finding set tags = 'not JSON' where resource_id like '%-00000'")
+    _many(assessed.connection, 1100)
+    assessed.connection.execute("""update findings.finding
+        set trait_details = [{'trait': 'x', 'state': 'hit', 'category': '', 'evidence': 'no JSON', 'is_carried': false}]
+        where resource_id like '%-00000'""")
     with pytest.raises(RuntimeError, match="standard error"):
         _table(assessed.connection, 2)
-    assert "JSONDecodeError" in capfd.readouterr().err
+    assert "DecodeError" in capfd.readouterr().err

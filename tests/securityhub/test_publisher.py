@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ from tests.securityhub.rows import ACCOUNT, DAY, REGION, finding, row, trait, vu
 
 TARGET = (ACCOUNT, REGION)
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
+
+DOCUMENT = itemgetter("document")
 
 
 class Scanner:
@@ -56,7 +59,15 @@ class Scanner:
         ledger = publications_fold(self.rows)
         gone = absent({item["finding_id"] for item in findings}, ledger)
         previous = {identity: self.documents[identity] for identity in gone if identity in self.documents}
-        actions = plan(findings, ledger, set(complete), snapshot_date=self.day, heartbeat_days=30, previous=previous)
+        actions = plan(
+            findings,
+            ledger,
+            set(complete),
+            document=DOCUMENT,
+            snapshot_date=self.day,
+            heartbeat_days=30,
+            previous=previous,
+        )
         outcome = publish(
             self.client,
             actions,
@@ -304,7 +315,12 @@ def test_a_finding_refused_alone_is_recorded_and_tried_again_the_next_night(scan
     def night(title: str) -> Outcome:
         bad = document | {"document": json.dumps(json.loads(document["document"]) | {"Title": title})}
         actions = plan(
-            [finding(row("a")), bad], publications_fold(scanner.rows), {TARGET}, snapshot_date=DAY, heartbeat_days=30
+            [finding(row("a")), bad],
+            publications_fold(scanner.rows),
+            {TARGET},
+            document=DOCUMENT,
+            snapshot_date=DAY,
+            heartbeat_days=30,
         )
         outcome = publish(
             lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
@@ -343,7 +359,7 @@ def test_an_answer_that_does_not_account_for_every_finding_is_an_error(scanner: 
     bad = finding(row("bad"))
     bad["document"] = json.dumps(json.loads(bad["document"]) | {"Title": "x" * 300})
     scanner.aws.fault(service="securityhub", operation="BatchImportFindings", truncate=True)
-    actions = plan([finding(row("a")), bad], {}, {TARGET}, snapshot_date=DAY, heartbeat_days=30)
+    actions = plan([finding(row("a")), bad], {}, {TARGET}, document=DOCUMENT, snapshot_date=DAY, heartbeat_days=30)
     outcome = publish(
         lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
         wait=wait_none(),
@@ -358,7 +374,7 @@ def test_an_answer_cut_short_once_is_asked_again(scanner: Scanner) -> None:
     bad = finding(row("bad"))
     bad["document"] = json.dumps(json.loads(bad["document"]) | {"Title": "x" * 300})
     scanner.aws.fault(service="securityhub", operation="BatchImportFindings", truncate=True, times=1)
-    actions = plan([finding(row("a")), bad], {}, {TARGET}, snapshot_date=DAY, heartbeat_days=30)
+    actions = plan([finding(row("a")), bad], {}, {TARGET}, document=DOCUMENT, snapshot_date=DAY, heartbeat_days=30)
     outcome = publish(
         lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
         wait=wait_none(),
@@ -437,7 +453,12 @@ def test_a_night_lost_between_sending_and_remembering_doubles_nothing(scanner: S
 
 def test_actions_of_two_places_are_refused(scanner: Scanner) -> None:
     actions = plan(
-        [finding(row("a")), finding(row("a", region="us-east-1"))], {}, (), snapshot_date=DAY, heartbeat_days=30
+        [finding(row("a")), finding(row("a", region="us-east-1"))],
+        {},
+        (),
+        document=DOCUMENT,
+        snapshot_date=DAY,
+        heartbeat_days=30,
     )
     with pytest.raises(ValueError, match="one account and Region"):
         publish(lambda *_: None, actions, mode="on", now=lambda: scanner.clock)

@@ -247,7 +247,7 @@ _TABLES = (
             column("finding_id", STRING, "stable id from the service's key", nullable=False),
             column("content_hash", STRING, "hash of severity, likelihood, impact, traits, durable evidence, top vulnerability ids and best fix", nullable=False),
             _severity("severity", "severity", nullable=False),
-            column("document", STRING, "the finding in AWS Security Finding Format as JSON, without UpdatedAt", nullable=False),
+            column("content", STRING, "everything the finding says, as a JSON object: a row of the model findings.finding; put in AWS's format when it is sent", nullable=False),
         ),
     ),
     table(

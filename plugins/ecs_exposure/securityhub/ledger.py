@@ -7,7 +7,7 @@ reference of BatchImportFindings (an update needs a newer UpdatedAt; findings ar
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal
@@ -122,6 +122,7 @@ def plan(
     ledger: Mapping[str, Mapping[str, Any]],
     complete: Collection[Target],
     *,
+    document: Callable[[Mapping[str, Any]], str],
     snapshot_date: date,
     heartbeat_days: int,
     previous: Mapping[str, str] | None = None,
@@ -133,6 +134,7 @@ def plan(
     archived.
     ledger: `publications_fold` of those targets' publications.
     complete: the targets that were completely seen (`completely_seen`); only there is an absent finding archived.
+    document: puts a row of `finding` in AWS's format (JSON without UpdatedAt); asked only for what is to be sent.
     previous: last documents of absent findings by finding_id (`absent` names them); without one a short closing
     document is sent.
 
@@ -148,13 +150,13 @@ def plan(
     for finding in findings:
         known = ledger.get(finding["finding_id"])
         reason = _reason(finding, known, snapshot_date, heartbeat_days)
-        document = "" if reason == "unchanged" else finding["document"]
-        actions[finding["finding_id"]] = _action(finding, known, reason, snapshot_date, document)
+        text = "" if reason == "unchanged" else document(finding)
+        actions[finding["finding_id"]] = _action(finding, known, reason, snapshot_date, text)
     for identity, known in ledger.items():
         is_complete = (known["account_id"], known["region"]) in complete
         if identity not in actions and is_complete and _is_to_be_archived(known):
-            document = (previous or {}).get(identity) or closing_document(known)
-            actions[identity] = _action(known, known, "archived", snapshot_date, document)
+            text = (previous or {}).get(identity) or closing_document(known)
+            actions[identity] = _action(known, known, "archived", snapshot_date, text)
     return sorted(actions.values(), key=lambda action: (action.account_id, action.region, action.finding_id))
 
 
