@@ -88,9 +88,15 @@ OPERATIONS: Mapping[str, Mapping[str, Rate]] = {
     "cloudfront": dict.fromkeys(("ListDistributions", "ListVpcOrigins"), _FRONTS),
     "globalaccelerator": dict.fromkeys(("ListAccelerators", "ListEndpointGroups", "ListListeners"), _FRONTS),
     "iam": dict.fromkeys(("GetAccountAuthorizationDetails", "GetPolicy", "GetPolicyVersion"), _IAM),
-    "ecr": dict.fromkeys(("BatchGetImage", "DescribeImages", "GetRegistryScanningConfiguration"), _IMAGES),
+    "ecr": dict.fromkeys(
+        ("BatchGetImage", "DescribeImageScanFindings", "DescribeImages", "GetRegistryScanningConfiguration"), _IMAGES
+    ),
     "inspector2": dict.fromkeys(
-        ("BatchGetAccountStatus", "BatchGetFindingDetails", "ListCoverage", "ListFindings"), _IMAGES
+        (
+            "BatchGetAccountStatus", "BatchGetFindingDetails", "GetDelegatedAdminAccount", "ListCoverage",
+            "ListFindings",
+        ),
+        _IMAGES,
     ),
     "securityhub": {"BatchImportFindings": Rate(30, 10)},  # its API reference
 }  # fmt: skip
