@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ecs_exposure.collectors.base import Row
-from ecs_exposure.collectors.detail_answers import WEEK, Answer, is_due
+from ecs_exposure.collectors.detail_answers import WEEK, Answer, is_due, is_likely
 from ecs_exposure.collectors.images import collect_images
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from hypothesis import given
@@ -272,6 +272,34 @@ def test_a_vulnerability_is_asked_once_in_every_seven_nights(number: int) -> Non
             asked = stored(DAY + timedelta(days=night))
     assert nights[0] <= WEEK
     assert {later - sooner for sooner, later in pairwise(nights)} == {WEEK}
+
+
+def test_a_likely_vulnerability_that_enters_the_catalogue_is_seen_the_same_night(play: Play) -> None:
+    yesterday = DAY - timedelta(days=1)
+    answers = {name: stored(yesterday, vulnerability_id=name, is_kev=False) for name in ("CVE-2026-1", "CVE-2026-2")}
+    assert not any(is_due(name, answer, DAY, REGION) for name, answer in answers.items())
+    playback = play(recorded("ecr", "inspector2"))
+    rows, _ = collected(playback, answers)
+    assert tuples(rows["vulnerability_detail"], "vulnerability_id", "is_kev", "asked_date") == {
+        ("CVE-2026-1", True, DAY),  # has a public exploit
+        ("CVE-2026-2", False, yesterday),
+    }
+
+
+def test_what_the_catalogue_may_take_in_next_is_asked_every_night() -> None:
+    yesterday = DAY - timedelta(days=1)
+    for number in range(WEEK):
+        name = f"CVE-2026-{number}"
+        assert is_due(name, stored(yesterday, is_kev=False), DAY, REGION, likely=True)
+        assert is_due(name, stored(yesterday), DAY, REGION, likely=True)
+        assert not is_due(name, stored(yesterday, is_kev=False), DAY, "us-east-1", likely=True)
+        assert not is_due(name, stored(DAY, is_kev=False), DAY, REGION, likely=True)
+    names = [f"CVE-2026-{number}" for number in range(700)]
+    in_it = [name for name in names if is_due(name, stored(yesterday, is_kev=True), DAY, REGION, likely=True)]
+    assert 50 < len(in_it) < 150
+    assert [is_likely(*given) for given in ((True, None), (False, 0.1), (None, 0.09), (None, None))] == [
+        True, True, False, False
+    ]  # fmt: skip
 
 
 def test_no_night_asks_for_more_than_its_share() -> None:

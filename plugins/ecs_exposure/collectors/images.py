@@ -17,7 +17,7 @@ from ecs_exposure.aws import AwsAccess
 from ecs_exposure.aws_errors import AWS_ERRORS, bounded, classify, reading
 from ecs_exposure.collectors import ecr, ecr_scan, inspector
 from ecs_exposure.collectors.base import Row, Target
-from ecs_exposure.collectors.detail_answers import Answer, Answers, is_due
+from ecs_exposure.collectors.detail_answers import Answer, Answers, is_due, is_likely
 from ecs_exposure.collectors.ecr import ImageRequest
 from ecs_exposure.collectors.inspector_view import Views
 from ecs_exposure.settings import Settings
@@ -82,6 +82,7 @@ class _Registry:
         self._images: set[tuple[str, str]] = set()
         self._indexes: set[tuple[str, str]] = set()
         self._arns: dict[str, str] = {}
+        self._likely: set[str] = set()
         self._coverage: list[Row] = []
         self._counted = 0
 
@@ -179,9 +180,12 @@ class _Registry:
         )
 
     def _found(self) -> Iterator[Row]:
-        return inspector.findings(
-            self._inspector(), self._target.account_id, frozenset(self._images), self._arns.setdefault
-        )
+        for row in inspector.findings(self._inspector(), self._target.account_id, frozenset(self._images)):
+            name = row["vulnerability_id"]
+            self._arns.setdefault(name, row["finding_arn"])
+            if is_likely(row["exploit_available"], row["epss"]):
+                self._likely.add(name)
+            yield row
 
     def _scanned(self, covered: list[Row]) -> Iterator[Row]:
         target = self._target
@@ -191,7 +195,11 @@ class _Registry:
 
     def _details(self) -> Iterator[Row]:
         region = self._target.region
-        due = {name: arn for name, arn in self._arns.items() if is_due(name, self._known.get(name), self._day, region)}
+        due = {
+            name: arn
+            for name, arn in self._arns.items()
+            if is_due(name, self._known.get(name), self._day, region, likely=name in self._likely)
+        }
         for row in inspector.details(self._inspector(), due):
             name = row["vulnerability_id"]
             self._known[name] = Answer(self._day, region, {**row, "asked_date": self._day})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ecs_exposure.aws_errors import IncompleteAnswer
@@ -85,11 +85,8 @@ def coverage(client: Any, account_id: str, region: str, partition: str, images: 
             }
 
 
-def findings(client: Any, account_id: str, images: Images, note: Callable[[str, str], object]) -> Iterator[Row]:
-    """Columns of dataset image_finding: one row per finding and vulnerable package, of the images asked for.
-
-    `note` hears every (vulnerability id, finding ARN).
-    """
+def findings(client: Any, account_id: str, images: Images) -> Iterator[Row]:
+    """Columns of dataset image_finding: one row per finding and vulnerable package, of the images asked for."""
     for batch in batches(sorted({digest for _, digest in images}), FILTER_VALUES):
         criteria = {
             "awsAccountId": _equals([account_id]),
@@ -101,7 +98,6 @@ def findings(client: Any, account_id: str, images: Images, note: Callable[[str, 
         for finding in listing(client, "list_findings", "findings", page_size=PAGE, filterCriteria=criteria):
             for repository, digest in _images_of(finding):
                 if (repository, digest) in images:
-                    note(finding["packageVulnerabilityDetails"]["vulnerabilityId"], finding["findingArn"])
                     yield from finding_rows(finding, repository, digest, SOURCE)
 
 
@@ -194,8 +190,9 @@ def details(client: Any, arns: Mapping[str, str]) -> Iterator[Row]:
             told[error["findingArn"]] = None
         for item in required(answer, "findingDetails", "BatchGetFindingDetails"):
             told[item["findingArn"]] = item
-        for arn, known in told.items():
-            yield {"vulnerability_id": ids[arn], **_known(known)}
+        for arn in batch:
+            if arn in told:
+                yield {"vulnerability_id": ids[arn], **_known(told[arn])}
 
 
 def _known(item: Mapping[str, Any] | None) -> Row:
