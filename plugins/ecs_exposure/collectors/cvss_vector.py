@@ -27,8 +27,9 @@ def choose(scores: Iterable[Mapping[str, Any]], source: str | None) -> dict[str,
     """The vector that counts among a finding's scores, as columns of image_finding; all NULL when none can be read.
 
     Order: CVSS 3.x before 4 before 2 (3.x is what most CVEs carry, so they stay comparable); within a version NVD's,
-    then the finding's own source's, then others, as they were given. A vector that does not parse is passed over. A
-    base score is a number of 0 to 10, or written as one; anything else is unknown.
+    then the finding's own source's, then others; of equals the worse score, so that the order they come in does not
+    matter. A vector that does not parse is passed over. A base score is a number of 0 to 10, or one written as text;
+    anything else is unknown.
     """
     ranked = sorted(scores, key=lambda score: _rank(score, source))
     for score in ranked:
@@ -43,11 +44,12 @@ def choose(scores: Iterable[Mapping[str, Any]], source: str | None) -> dict[str,
     return dict.fromkeys(("cvss_vector", "cvss_base_score", "cvss_source", *COLUMNS))
 
 
-def _rank(score: Mapping[str, Any], source: str | None) -> tuple[int, int]:
+def _rank(score: Mapping[str, Any], source: str | None) -> tuple[int, int, float, str]:
     vector = str(score.get("scoringVector") or "")
     version = 1 if vector.startswith("CVSS:4") else 0 if vector.startswith("CVSS:3") else 2
     given_by = str(score.get("source") or "")
-    return version, 0 if given_by.startswith("NVD") else 1 if source and given_by == source else 2
+    closeness = 0 if given_by.startswith("NVD") else 1 if source and given_by == source else 2
+    return version, closeness, -(_base_score(score.get("baseScore")) or 0.0), vector
 
 
 def _base_score(value: object) -> float | None:

@@ -48,11 +48,13 @@ def findings(client: Any, images: Iterable[tuple[str, str]], registry_arn: str, 
         try:
             for page in pages:
                 if told is None:
-                    told, counted = _status(page, repository, digest)
+                    told, counted = image_coverage(page, repository, digest)
                 found = page.get("imageScanFindings") or {}
                 for row in (
-                    *_enhanced(found.get("enhancedFindings") or (), repository, digest),
-                    *_basic(found.get("findings") or (), repository, digest, f"{registry_arn}{repository}/{digest}"),
+                    *enhanced_rows(found.get("enhancedFindings") or (), repository, digest),
+                    *basic_rows(
+                        found.get("findings") or (), repository, digest, f"{registry_arn}{repository}/{digest}"
+                    ),
                 ):
                     told["finding_source"] = row["finding_source"]
                     listed += 1
@@ -74,7 +76,7 @@ def findings(client: Any, images: Iterable[tuple[str, str]], registry_arn: str, 
             covered.append(told)
 
 
-def _status(page: Mapping[str, Any], repository: str, digest: str) -> tuple[Row, int]:
+def image_coverage(page: Mapping[str, Any], repository: str, digest: str) -> tuple[Row, int]:
     """The image's coverage, and how many findings the answer says there are."""
     status = str(required(required(page, "imageScanStatus", _OPERATION), "status", _OPERATION))
     found = (
@@ -101,7 +103,7 @@ def _coverage(repository: str, digest: str, status: str, reason: str | None, sca
     }
 
 
-def _enhanced(items: Iterable[Mapping[str, Any]], repository: str, digest: str) -> Iterator[Row]:
+def enhanced_rows(items: Iterable[Mapping[str, Any]], repository: str, digest: str) -> Iterator[Row]:
     """Inspector's findings as ECR tells them: the same ARNs and packages, no EPSS, the score named otherwise."""
     for item in items:
         if item.get("type", "PACKAGE_VULNERABILITY") != "PACKAGE_VULNERABILITY" or item.get("status") == "CLOSED":
@@ -111,7 +113,7 @@ def _enhanced(items: Iterable[Mapping[str, Any]], repository: str, digest: str) 
         yield from inspector.finding_rows(finding, repository, digest, ENHANCED)
 
 
-def _basic(items: Iterable[Mapping[str, Any]], repository: str, digest: str, image_arn: str) -> Iterator[Row]:
+def basic_rows(items: Iterable[Mapping[str, Any]], repository: str, digest: str, image_arn: str) -> Iterator[Row]:
     """A basic finding has no ARN: the image's with the vulnerability's name stands for it."""
     for item in items:
         attributes = {str(pair["key"]): pair.get("value") for pair in item.get("attributes") or ()}

@@ -8,7 +8,7 @@ from typing import Any
 
 from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors import cvss_vector
-from ecs_exposure.collectors.base import Row, batches, listing, moment, required
+from ecs_exposure.collectors.base import Row, batches, listing, moment, required, whole
 
 FILTER_VALUES = 10  # values of one filter, and findings of one BatchGetFindingDetails
 PAGE = 100
@@ -74,15 +74,18 @@ def coverage(client: Any, account_id: str, region: str, partition: str, images: 
                 continue
             seen.add(item["resourceId"])
             repository, digest = arns[item["resourceId"]]
-            status = item.get("scanStatus", {})
-            yield {
-                "repository_name": repository,
-                "image_digest": digest,
-                "scan_status": status.get("statusCode", "INACTIVE"),
-                "scan_reason": status.get("reason"),
-                "last_scanned_at": moment(item.get("lastScannedAt")),
-                "finding_source": SOURCE,
-            }
+            yield {"repository_name": repository, "image_digest": digest, **scan_columns(item)}
+
+
+def scan_columns(item: Mapping[str, Any]) -> Row:
+    """What a covered resource's status says, as columns of image_coverage; without a status it is not scanned."""
+    status = item.get("scanStatus") or {}
+    return {
+        "scan_status": status.get("statusCode", "INACTIVE"),
+        "scan_reason": status.get("reason"),
+        "last_scanned_at": moment(item.get("lastScannedAt")),
+        "finding_source": SOURCE,
+    }
 
 
 def findings(client: Any, account_id: str, images: Images) -> Iterator[Row]:
@@ -96,12 +99,12 @@ def findings(client: Any, account_id: str, images: Images) -> Iterator[Row]:
             "findingStatus": _equals(["ACTIVE", "SUPPRESSED"]),
         }
         for finding in listing(client, "list_findings", "findings", page_size=PAGE, filterCriteria=criteria):
-            for repository, digest in _images_of(finding):
+            for repository, digest in images_of(finding):
                 if (repository, digest) in images:
                     yield from finding_rows(finding, repository, digest, SOURCE)
 
 
-def _images_of(finding: Row) -> list[tuple[str, str]]:
+def images_of(finding: Row) -> list[tuple[str, str]]:
     """(repository, digest) of a finding's images."""
     found = []
     for resource in finding.get("resources", []):
@@ -160,7 +163,7 @@ def _version(package: Mapping[str, Any]) -> str | None:
     version = package.get("version")
     if version is None:
         return None
-    epoch, release = package.get("epoch"), package.get("release")
+    epoch, release = whole(package.get("epoch")), package.get("release")
     return f"{f'{epoch}:' if epoch else ''}{version}{f'-{release}' if release else ''}"
 
 
