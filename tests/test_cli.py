@@ -149,7 +149,23 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                         "is_running": True,
                         "is_carried": False,
                         "observed_date": LAST,
-                    }
+                    },
+                    *(
+                        {
+                            **place,
+                            "container_name": container,
+                            "image": image,
+                            "scan_status": status,
+                            "is_running": True,
+                            "is_carried": False,
+                            "observed_date": LAST,
+                        }
+                        for container, image, status in (
+                            ("log", "docker.io/fluent-bit:3", "not_in_ecr"),
+                            ("log2", "docker.io/fluent-bit:3", "not_in_ecr"),  # the same image twice
+                            ("old", "shop/old:1", "no_longer_scanned"),
+                        )
+                    ),
                 ],
                 "image_vulnerability": [vulnerability],
                 "fix": [
@@ -379,6 +395,7 @@ def test_summary_is_one_page_a_newcomer_understands(run: Run, lake: Lake) -> Non
         "UNKNOWN, last seen 2026-11-22",
         "may not assume the read role",
         "not enabled: image_coverage",
+        "2 of 3 images not scanned, their vulnerabilities unknown: 1 no longer scanned, 1 outside Amazon ECR",
         f"Lake {lake.location} Data Docs {lake.location}/data_docs/snapshot_date=2026-11-23/night.html",
     ):
         assert told in text, told

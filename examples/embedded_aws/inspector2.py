@@ -101,7 +101,8 @@ _COVERAGE_NUMBER: dict[str, _Extract] = {"ecrImageInUseCount": lambda c: _presen
 class Inspector2:
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self._administrator: str | None = None
+        # By Region; None is every Region that is not named.
+        self._administrators: dict[str | None, str] = {}
         self._enabled: dict[str, set[str]] = {}
         # By Region, then by finding ARN or image ARN; details by finding ARN.
         self._findings: dict[str, dict[str, dict[str, Any]]] = {}
@@ -117,9 +118,12 @@ class Inspector2:
     def enable(self, account_id: str, region: str) -> None:
         self._enabled.setdefault(account_id, set()).add(region)
 
-    def delegate(self, account_id: str) -> None:
-        """Make an account the organisation's delegated administrator in every Region it is enabled in."""
-        self._administrator = account_id
+    def delegate(self, account_id: str, region: str | None = None) -> None:
+        """Make an account the organisation's delegated administrator in one Region, or in all that are not named."""
+        self._administrators[region] = account_id
+
+    def _administrator(self, region: str) -> str | None:
+        return self._administrators.get(region, self._administrators.get(None))
 
     def put_finding(self, finding: dict[str, Any], details: dict[str, Any] | None = None) -> None:
         """Add or replace a finding (ListFindings' shape); `details` are BatchGetFindingDetails' members.
@@ -184,7 +188,9 @@ class Inspector2:
         return {"findingDetails": details, "errors": errors}
 
     def batch_get_account_status(self, call: Call) -> dict[str, Any]:
-        visible = self._visible(call)
+        # An account may always ask about itself; with Inspector off that is how it is told so.
+        is_on = call.region in self._enabled.get(call.account_id, set())
+        visible = self._visible(call) if is_on else {call.account_id}
         asked = call.parameters.get("accountIds") or [call.account_id]
         state = {"status": "ENABLED", "errorCode": "ALREADY_ENABLED", "errorMessage": "Amazon Inspector is enabled."}
         accounts, failed = [], []
@@ -205,29 +211,31 @@ class Inspector2:
         return {"accounts": accounts, "failedAccounts": failed}
 
     def list_members(self, call: Call) -> dict[str, Any]:
-        if call.account_id != self._administrator:
+        administrator = self._administrator(call.region)
+        if call.account_id != administrator:
             raise _denied()
         members = [
             {
                 "accountId": account_id,
                 "relationshipStatus": "ENABLED",
-                "delegatedAdminAccountId": self._administrator,
+                "delegatedAdminAccountId": administrator,
             }
             for account_id, regions in sorted(self._enabled.items())
-            if call.region in regions and account_id != self._administrator
+            if call.region in regions and account_id != administrator
         ]
         return _answer(call, members, "members", default=50, declared=50, most=50)
 
     def get_delegated_admin_account(self, call: Call) -> dict[str, Any]:
-        if self._administrator is None:
+        administrator = self._administrator(call.region)
+        if administrator is None:
             raise AwsError("ResourceNotFoundException", "No delegated administrator account exists.", 404)
-        return {"delegatedAdmin": {"accountId": self._administrator, "relationshipStatus": "ENABLED"}}
+        return {"delegatedAdmin": {"accountId": administrator, "relationshipStatus": "ENABLED"}}
 
     def _visible(self, call: Call) -> set[str]:
         """The accounts whose findings the caller sees: all members for the administrator, else its own."""
         if call.region not in self._enabled.get(call.account_id, set()):
             raise _denied()
-        if call.account_id == self._administrator:
+        if call.account_id == self._administrator(call.region):
             return {account_id for account_id, regions in self._enabled.items() if call.region in regions}
         return {call.account_id}
 
@@ -236,7 +244,7 @@ class Inspector2:
     def dump(self) -> dict[str, Any]:
         with self._lock:
             return {
-                "administrator": self._administrator,
+                "administrators": [[region, account_id] for region, account_id in self._administrators.items()],
                 "enabled": {account_id: sorted(regions) for account_id, regions in self._enabled.items()},
                 "findings": pack(self._findings),
                 "details": pack(self._details),
@@ -245,7 +253,7 @@ class Inspector2:
 
     def restore(self, state: dict[str, Any]) -> None:
         with self._lock:
-            self._administrator = state.get("administrator")
+            self._administrators = dict(state.get("administrators", []))
             enabled = state.get("enabled", {})
             self._enabled = {account_id: set(regions) for account_id, regions in enabled.items()}
             self._findings = unpack(state.get("findings", {}))

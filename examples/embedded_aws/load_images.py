@@ -1,4 +1,6 @@
-"""Plays images.yaml: repositories, tags and digests in moto's ECR; findings and coverage in the Inspector fake."""
+"""Plays images.yaml: repositories, tags and digests in moto's ECR; findings and coverage in the Inspector fake, or
+basic scans in ECR's where Inspector is off.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from moto.ecr.models import ecr_backends
 
 from embedded_aws.direct import Direct
+from embedded_aws.ecr_scans import EcrScans, counted
 from embedded_aws.ecs import Ecs
 from embedded_aws.inspector2 import Inspector2
 from embedded_aws.yaml_files import OrganizationError, known, on_night
@@ -48,12 +51,19 @@ class _Where:
 
 class ImageLoader:
     def __init__(
-        self, content: dict[str, Any], organization: Organization, direct: Direct, inspector: Inspector2, ecs: Ecs
+        self,
+        content: dict[str, Any],
+        organization: Organization,
+        direct: Direct,
+        inspector: Inspector2,
+        scans: EcrScans,
+        ecs: Ecs,
     ) -> None:
         self._content = content
         self._organization = organization
         self._direct = direct
         self._inspector = inspector
+        self._scans = scans
         self._ecs = ecs
         self._pushed: set[tuple[str, str, str, str]] = set()
         self._night: dict[str, Any] = {}
@@ -108,11 +118,13 @@ class ImageLoader:
             self._direct.call(account_id, region, "ecr", operation, **parameters)
 
         if not any(pushed[:2] == key[:2] for pushed in self._pushed):
+            enhanced = self._organization.is_inspected(account, region)
             rule = {
-                "scanFrequency": "CONTINUOUS_SCAN",
+                "scanFrequency": "CONTINUOUS_SCAN" if enhanced else "SCAN_ON_PUSH",
                 "repositoryFilters": [{"filter": "*", "filterType": "WILDCARD"}],
             }
-            ecr("put_registry_scanning_configuration", scanType="ENHANCED", rules=[rule])
+            kind = "ENHANCED" if enhanced else "BASIC"
+            ecr("put_registry_scanning_configuration", scanType=kind, rules=[rule])
         if not any(pushed[:3] == key[:3] for pushed in self._pushed):
             ecr("create_repository", repositoryName=repository)
         name = "/".join(key)
@@ -156,7 +168,10 @@ class ImageLoader:
                     digest,
                     running or in_use[digest],
                 )
-                self._scan(where, image, night)
+                if self._organization.is_inspected(account, region):
+                    self._scan(where, image, night)
+                else:
+                    self._scan_basic(where, image, night)
 
     def _scan(self, where: _Where, image: dict[str, Any], night: int) -> None:
         scan = image.get("scan", "SUCCESSFUL")
@@ -169,6 +184,42 @@ class ImageLoader:
                 if cve not in self._night["cves"]:
                     raise OrganizationError(f"images.yaml, {where.repository}:{where.tags}: no {cve} under `cves`")
                 self._inspector.put_finding(self._finding(where, cve, status, night), self._details(cve, night))
+
+    def _scan_basic(self, where: _Where, image: dict[str, Any], night: int) -> None:
+        """ECR's basic scan, as a pipeline starts it every night: what sits in packages of the operating system."""
+        scan = image.get("scan", "SUCCESSFUL")
+        if scan == _NO_SCAN:
+            return
+        key = (where.account_id, where.region, where.repository, where.digest)
+        if scan != "SUCCESSFUL":
+            self._scans.put_scan(key, scan)
+            return
+        found = [
+            self._basic_finding(cve)
+            for cve in image.get("cves", [])
+            if self._night["cves"][cve]["package"].get("manager", "OS") == "OS"
+        ]
+        moment = self._organization.moment(night)
+        told = {
+            "imageScanCompletedAt": moment,
+            "vulnerabilitySourceUpdatedAt": moment - timedelta(hours=6),
+            "findingSeverityCounts": counted(found),
+            "findings": found,
+        }
+        self._scans.put_scan(key, "COMPLETE", told, "The scan was completed successfully.")
+
+    def _basic_finding(self, cve: str) -> dict[str, Any]:
+        what = self._night["cves"][cve]
+        attributes = {"package_version": str(what["package"]["version"]), "package_name": what["package"]["name"]}
+        if "vector" in what:
+            attributes |= {"CVSS3_VECTOR": f"CVSS:3.1/{what['vector']}", "CVSS3_SCORE": str(what["score"])}
+        return {
+            "name": cve,
+            "description": what["title"],
+            "uri": f"https://nvd.nist.gov/vuln/detail/{cve}",
+            "severity": "UNDEFINED" if what["severity"] == "UNTRIAGED" else what["severity"],
+            "attributes": [{"key": key, "value": value} for key, value in attributes.items()],
+        }
 
     def _running_digests(self) -> Counter[str]:
         return Counter(

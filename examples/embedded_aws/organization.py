@@ -48,7 +48,7 @@ class Organization:
             raise OrganizationError(f"accounts/{sorted(strangers)[0]}.yaml: organization.yaml has no such account")
         self._played = 0
         direct = Direct(aws.moto)
-        self._images = ImageLoader(read(path / "images.yaml"), self, direct, aws.inspector2, aws.ecs)
+        self._images = ImageLoader(read(path / "images.yaml"), self, direct, aws.inspector2, aws.ecr_scans, aws.ecs)
         self._loaders = {
             name: AccountLoader(name, self, direct, aws.ecs, self._images, aws.fronts) for name in self._files
         }
@@ -68,6 +68,10 @@ class Organization:
 
     def regions_of(self, name: str) -> list[str]:
         return list(self.accounts[name].get("regions", self._top["regions"]))
+
+    def is_inspected(self, name: str, region: str) -> bool:
+        """Whether Inspector is on in an account and Region; where it is off, ECR's basic scanning is on instead."""
+        return region not in self.accounts[name].get("inspector_disabled", [])
 
     @property
     def scanner_account(self) -> str:
@@ -119,7 +123,9 @@ class Organization:
         for name, account in self.accounts.items():
             if not account.get("suspended"):
                 self._prepare(name, account, is_management=name == management)
-        self._aws.inspector2.delegate(self.id_of(self._top["inspector_administrator"]))
+        named = self._top["inspector_administrator"]
+        for region, name in named.items() if isinstance(named, dict) else [(None, named)]:
+            self._aws.inspector2.delegate(self.id_of(name), region)
 
     def _create_units(self, management: str) -> dict[str, str]:
         """Unit path ("Workloads/Production") → id, parents first."""
@@ -191,7 +197,7 @@ class Organization:
             self._direct, account_id, roles, self.scanner_account, scanner["external_id"]
         )
         for region in self.regions_of(name):
-            if region not in account.get("inspector_disabled", []):
+            if self.is_inspected(name, region):
                 self._aws.inspector2.enable(account_id, region)
             if region not in account.get("security_hub_disabled", []) and self._aws.securityhub is not None:
                 self._aws.securityhub.enable(account_id, region)
@@ -214,6 +220,5 @@ def sample_settings(path: Path) -> dict[str, str]:
         "ECS_EXPOSURE_READ_ROLE_NAME": scanner["read_role"],
         "ECS_EXPOSURE_PUBLISH_ROLE_NAME": scanner["publish_role"],
         "ECS_EXPOSURE_EXTERNAL_ID": scanner["external_id"],
-        "ECS_EXPOSURE_INSPECTOR_ACCOUNT_ID": accounts[top["inspector_administrator"]]["id"],
         "ECS_EXPOSURE_PUBLISH": "on",
     }

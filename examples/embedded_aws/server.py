@@ -25,6 +25,7 @@ from embedded_aws import protocol
 from embedded_aws.access import ADMINISTRATOR, Access, Principal
 from embedded_aws.contract import AwsError, Call, Fake, NotPlayed
 from embedded_aws.direct import isolated_session
+from embedded_aws.ecr_scans import EcrScans
 from embedded_aws.ecs import Ecs
 from embedded_aws.faults import Fault, Faults
 from embedded_aws.fronts import Fronts
@@ -70,6 +71,7 @@ class EmbeddedAws:
         self.access = Access()
         self.ecs = Ecs()
         self.inspector2 = Inspector2()
+        self.ecr_scans = EcrScans()
         self.fronts = Fronts()
         self.securityhub: Any = _securityhub()
         self.calls: Counter[tuple[str, str, str, str]] = Counter()
@@ -90,6 +92,12 @@ class EmbeddedAws:
         if self.securityhub is not None:
             fakes["securityhub"] = self.securityhub
         return fakes
+
+    def _fake_of(self, service: str, operation: str) -> Fake | None:
+        """Who answers: one of our fakes, else moto (None)."""
+        if (service, operation) == ("ecr", "DescribeImageScanFindings"):
+            return self.ecr_scans
+        return self._fakes.get(service)
 
     # --- life ---
 
@@ -123,7 +131,7 @@ class EmbeddedAws:
         BackendDict.reset()
         reset_model_data()
         organizations_backends.master_accounts.clear()  # BackendDict.reset leaves it, and ids would clash
-        for fake in self._fakes.values():
+        for fake in (*self._fakes.values(), self.ecr_scans):
             fake.restore({})
         self._faults.clear()
         with self._lock:
@@ -286,7 +294,7 @@ class EmbeddedAws:
             message = "The security token included in the request is invalid."
             return protocol.error(service, "UnrecognizedClientException", message, 403)
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = principal.account_id
-        fake = self._fakes.get(service)
+        fake = self._fake_of(service, operation)
         parameters = {} if fake is None else protocol.decode(service, operation, request)
         call = Call(principal.account_id, scope["region"], service, operation, parameters)
         with self._lock:

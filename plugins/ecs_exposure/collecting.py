@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from ecs_exposure import gate as gates
 from ecs_exposure import models
 from ecs_exposure.aws import AwsAccess
 from ecs_exposure.collectors import IMAGE_DATASETS, REGION_DATASETS, Target, TargetResult, collect_target
+from ecs_exposure.collectors.detail_answers import WEEK, Answer
 from ecs_exposure.collectors.images import ImageRequest, collect_images
 from ecs_exposure.collectors.organizations import discover
 from ecs_exposure.collectors.task_definitions import extractor_version
@@ -34,6 +35,9 @@ Batch = dict[str, Any]
 """One mapped task's work, small and JSON-able: its id, and its accounts, Regions or pairs of both; never a row."""
 
 TARGETS_A_BATCH = 12
+IMAGE_FRAME_ROWS = 50_000
+"""Rows of the second wave validated and written at once: its memory is a few copies of a frame."""
+
 DEFINITION_DATASETS = ("task_definition", "container", "volume", "credential")
 
 
@@ -136,8 +140,6 @@ def collect_image_batch(
 
     Registries outside the organisation (or excluded from the scan) are recorded as such and not called.
     """
-    from ecs_exposure.expectations import MAX_FRAME_ROWS
-
     coverage_so_far = lake.coverage(day).to_pylist()
     status_of = {(row["account_id"], row["region"], row["dataset"]): row["status"] for row in coverage_so_far}
     # A registry is called when its account is scanned; one whose own role is denied may still be seen through
@@ -155,31 +157,35 @@ def collect_image_batch(
     ]
     foreign = sorted({request.account_id for request in requests} - reachable)
     writer = lake.writer(day, _part(batch["id"]))
-    buffers: dict[str, list[tuple[Target, list[dict[str, Any]]]]] = {}
+    buffers: dict[str, list[tuple[Target, pa.Table]]] = {}
     invalid: dict[tuple[Target, str], str] = {}
     coverage: list[dict[str, Any]] = []
     written: set[tuple[Target, str]] = set()
 
     def flush(name: str) -> None:
-        for target, dataset, why in _validated_write(
-            lake, day, writer, SNAPSHOTS[name], buffers.pop(name, []), written
-        ):
-            invalid[(target, dataset)] = why
+        for target, why in _validated_write(lake, day, writer, SNAPSHOTS[name], buffers.pop(name, []), written):
+            invalid[(target, name)] = why
 
     reached = [request for request in requests if request.account_id in reachable]
+    answers = _detail_answers(lake, day) if reached else {}
     for target, name, rows in (
-        collect_images(access, settings, batch["region"], reached, snapshot_date=day) if reached else ()
+        collect_images(access, settings, batch["region"], reached, snapshot_date=day, answers=answers)
+        if reached
+        else ()
     ):
         if name == "coverage":
             coverage += rows
             continue
-        buffers.setdefault(name, []).append((target, rows))
-        if sum(len(part) for _, part in buffers[name]) >= MAX_FRAME_ROWS:
+        # Typed at once: as Arrow a row takes a tenth of what it takes as a dictionary.
+        table = _typed(lake, day, SNAPSHOTS[name], rows)
+        if isinstance(table, str):
+            invalid[(target, name)] = table
+            continue
+        buffers.setdefault(name, []).append((target, table))
+        if sum(part.num_rows for _, part in buffers[name]) >= IMAGE_FRAME_ROWS:
             flush(name)
     for name in list(buffers):
         flush(name)
-    for account_id in {request.account_id for request in reached} | {settings.inspector_account_id or ""}:
-        access.release(account_id)
     for account_id in foreign:
         message = "this registry's account is not in the scanned organisation: its images' vulnerabilities are not seen"
         coverage += _foreign_coverage(account_id, batch["region"], message)
@@ -227,6 +233,34 @@ def _known_definitions(
     return known
 
 
+def _detail_answers(lake: Lake, day: date) -> dict[str, Answer]:
+    """What Inspector last answered about each vulnerability, on the last assessed day or in an earlier try of this one.
+
+    Answers of a week ago and older are left out: they are due anyway.
+    """
+    name = "vulnerability_detail"
+    kept = [
+        column for column in SNAPSHOTS[name].column_names if column not in ("account_id", "region", "observed_date")
+    ]
+    answers: dict[str, Answer] = {}
+    for source in (lake.previous_day(day), day):
+        if source is None:
+            continue
+        with models.connect() as connection:
+            lake.attach_snapshot(connection, source, "snapshot", datasets=[name])
+            found = connection.sql(
+                f"""select region, {", ".join(kept)} from snapshot.{name} where asked_date > ?
+                qualify row_number() over (
+                    partition by vulnerability_id order by asked_date desc, region, account_id
+                ) = 1""",
+                params=[day - timedelta(days=WEEK)],
+            ).to_arrow_table()
+        for columns in found.to_pylist():
+            region = columns.pop("region")
+            answers[columns["vulnerability_id"]] = Answer(columns["asked_date"], region, columns)
+    return answers
+
+
 def _image_requests(lake: Lake, day: date) -> list[ImageRequest]:
     with models.connect() as connection:
         lake.attach_snapshot(connection, day, "snapshot", datasets=REQUEST_DATASETS)
@@ -249,8 +283,15 @@ def _write_batch(lake: Lake, day: date, batch_id: str, results: Sequence[TargetR
     invalid: dict[tuple[Target, str], str] = {}
     for name in SNAPSHOTS:
         parts = [(result.target, result.rows[name]) for result in results if result.rows.get(name)]
-        for target, dataset, why in _validated_write(lake, day, writer, SNAPSHOTS[name], parts, written):
-            invalid[(target, dataset)] = why
+        tables = []
+        for target, rows in parts:
+            table = _typed(lake, day, SNAPSHOTS[name], rows)
+            if isinstance(table, str):
+                invalid[(target, name)] = table
+            else:
+                tables.append((target, table))
+        for target, why in _validated_write(lake, day, writer, SNAPSHOTS[name], tables, written):
+            invalid[(target, name)] = why
     coverage = []
     for result in results:
         for row in result.coverage:
@@ -262,38 +303,43 @@ def _write_batch(lake: Lake, day: date, batch_id: str, results: Sequence[TargetR
     return coverage
 
 
+def _typed(lake: Lake, day: date, dataset: Table, rows: Sequence[Mapping[str, Any]]) -> pa.Table | str:
+    """The rows as the dataset's table; or what is wrong with them, when they went to quarantine.
+
+    Rows whose values have the wrong type cannot be kept as they are (nor may their values be written anywhere: they
+    could be secrets); they are quarantined with the offending columns emptied.
+    """
+    try:
+        return dataset.to_arrow(rows)
+    except ValueError as error:
+        lake.write_quarantine(day, _part("type"), dataset, _emptied(dataset, rows))
+        return f"quarantined: {error}"[:500]
+
+
 def _validated_write(
     lake: Lake,
     day: date,
     writer: SnapshotWriter,
     dataset: Table,
-    parts: Sequence[tuple[Target, list[dict[str, Any]]]],
+    parts: Sequence[tuple[Target, pa.Table]],
     written: set[tuple[Target, str]],
-) -> Iterator[tuple[Target, str, str]]:
-    """Write the rows that fit schema and suite; yields (target, dataset, why) for those that went to quarantine
-    instead.
-
-    Rows whose values have the wrong type cannot be kept as they are (nor may their values be written anywhere: they
-    could be secrets); they are quarantined with the offending columns emptied.
-    """
+) -> Iterator[tuple[Target, str]]:
+    """Write the rows that fit the dataset's suite; yields (target, why) for those that went to quarantine instead."""
     from ecs_exposure.expectations import offending_targets
 
-    tables: list[tuple[Target, pa.Table]] = []
-    for target, rows in parts:
-        try:
-            tables.append((target, dataset.to_arrow(rows)))
-        except ValueError as error:
-            lake.write_quarantine(day, _part("type"), dataset, _emptied(dataset, rows))
-            yield target, dataset.name, f"quarantined: {error}"[:500]
-    if not tables:
+    if not parts:
         return
-    rows = pa.concat_tables([table for _, table in tables])
+    rows = pa.concat_tables([table for _, table in parts])
     offending = offending_targets(dataset, rows) if rows.num_rows else {}
-    for target, table in tables:
+    of_target: dict[Target, list[pa.Table]] = {}
+    for target, table in parts:
+        of_target.setdefault(target, []).append(table)
+    for target, tables in of_target.items():
+        table = pa.concat_tables(tables)
         why = offending.get((target.account_id, target.region))
         if why:
             lake.write_quarantine(day, _part("suite"), dataset, table)
-            yield target, dataset.name, f"quarantined: {why}"[:500]
+            yield target, f"quarantined: {why}"[:500]
         else:
             writer.write(dataset, table)
             if table.num_rows:

@@ -48,6 +48,7 @@ def print_summary(told: Summary, out: IO[str]) -> None:
     _print_publication(told, screen)
     section("Coverage", "datasets seen per account; what was not seen is unknown, not absent")
     _print_coverage(told, screen)
+    screen.print(Text(_images(told.images), style="yellow" if _not_scanned(told.images) else "dim"))
     screen.print()
     for name, place in (("Lake       ", told.lake), ("Data Docs  ", told.data_docs)):
         screen.print(Text.assemble((name, "dim"), clean(place)), soft_wrap=True)  # one line, to be copied whole
@@ -235,6 +236,25 @@ def _coverage_note(row: Mapping[str, Any]) -> Any:
             ("; " if notes else "") + f"not enabled: {some(row['not_enabled_datasets'], 3, 'datasets')}", style="dim"
         )
     return notes
+
+
+_SCAN_STATUSES = {
+    "not_in_ecr": "outside Amazon ECR", "never_scanned": "never scanned", "no_longer_scanned": "no longer scanned",
+    "unsupported": "not scannable", "unknown": "not known to be",
+}  # fmt: skip
+
+
+def _not_scanned(images: Mapping[str, int]) -> dict[str, int]:
+    return {status: count for status, count in images.items() if status != "scanned"}
+
+
+def _images(images: Mapping[str, int]) -> str:
+    """How many of the images that run are not scanned, and why: nothing is known of their vulnerabilities."""
+    total, missing = sum(images.values()), _not_scanned(images)
+    if not missing:
+        return f"All {_many(total, 'image')} that run are scanned." if total else "No image runs."
+    why = ", ".join(f"{count} {_SCAN_STATUSES.get(status, clean(status))}" for status, count in missing.items())
+    return f"{sum(missing.values())} of {_many(total, 'image')} not scanned, their vulnerabilities unknown: {why}"
 
 
 def _shortened(text: str) -> str:

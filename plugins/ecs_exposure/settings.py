@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     )
     external_id: SecretStr | None = Field(None, description="External id that every assumed role demands.")
     inspector_account_id: str | None = Field(
-        None, description="Amazon Inspector's delegated administrator; not set: each registry's own account is asked."
+        None, description="Amazon Inspector's delegated administrator in every Region; not set: each Region is asked."
     )
     lake: str = Field("./lake", description="Where snapshots and results lie: a folder, or s3://bucket/prefix.")
     owner_tag: str = Field("owner", description="Tag that names who owns a service.")

@@ -25,7 +25,7 @@ BEST_FIXES = 8
 
 LEDGER_DAYS = 90  # Security Hub deletes a finding that was not updated for so long
 
-_TABLES = ("exposure", "change", "fix", "coverage", "finding")
+_TABLES = ("exposure", "change", "fix", "coverage", "finding", "service_image")
 _CHANGE_ORDER = ("opened", "worsened", "improved", "resolved", "changed")
 _NOT_SEEN = ("denied", "failed", "invalid")
 
@@ -55,6 +55,15 @@ select account_id,
     coalesce(list_sort(list(distinct dataset) filter (where status = 'not_enabled')), []) as not_enabled_datasets
 from today.coverage
 group by account_id"""
+_IMAGES = """
+select scan_status, count(*) as images
+from (
+    select distinct
+        registry_account, registry_region, repository_name, coalesce(image_digest, image) as image, scan_status
+    from today.service_image
+)
+group by scan_status
+order by images desc, scan_status"""
 # The day's last attempt speaks for a finding; one without an attempt is unchanged when what was sent is what it says.
 _PUBLICATION = """
 with attempt as (
@@ -102,6 +111,8 @@ class Summary:
     publication: dict[str, int]
     publication_errors: list[dict[str, Any]]
     accounts: list[dict[str, Any]]
+    images: dict[str, int]
+    """Images that count as running, by scan_status."""
     regions: list[str]
     lake: str
     data_docs: str
@@ -132,6 +143,7 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         publication=_publication(connection, day),
         publication_errors=fetch(connection, _PUBLICATION_ERRORS, {"day": day}).records(),
         accounts=_accounts(connection, lake, day),
+        images={str(row[0]): int(row[1]) for row in fetch(connection, _IMAGES).rows},
         regions=[
             row[0]
             for row in connection.execute(

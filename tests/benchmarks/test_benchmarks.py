@@ -75,3 +75,49 @@ def test_real_definitions_are_compared_and_an_index_that_disagrees_fails_the_che
     assert "4 definitions: 3 accepted and run as services, 1 refused" in done.stdout
     assert "003 root_filesystem_access: the index says True, the scan False: no container mounts" in done.stdout
     assert "002 task_definition_privileged: the index says False, the scan True" in done.stdout
+
+
+@pytest.mark.faults
+def test_findings_are_streamed_into_the_lake() -> None:
+    done = run("findings.py", "--findings", "2000", "--vulnerabilities", "300", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [cell.strip() for cell in done.stdout.splitlines()[-2].split("│")[1:3]] == ["2,000", "2,400"]
+
+
+def test_samples_in_every_wrapping_are_read_and_an_unknown_one_fails(tmp_path: Path) -> None:
+    package = {"name": "openssl", "version": "3.0", "epoch": "0"}
+    image = {"repositoryName": "web", "imageHash": "sha256:aa"}
+    finding = {
+        "findingArn": "arn", "type": "PACKAGE_VULNERABILITY", "firstObservedAt": 1748539687.919,
+        "packageVulnerabilityDetails": {"vulnerabilityId": "CVE-1", "vulnerablePackages": [package, {"name": "zlib"}]},
+        "resources": [{"details": {"awsEcrContainerImage": image}}],
+    }  # fmt: skip
+    flat = image | {
+        "findingArn": "arn", "type": "PACKAGE_VULNERABILITY", "vulnerabilityId": "CVE-1", "resourceType": "x",
+        "vulnerablePackages": [package],
+    }  # fmt: skip
+    hub = {
+        "Id": "arn", "Severity": {"Label": "HIGH"},
+        "Vulnerabilities": [{"Id": "CVE-1", "VulnerablePackages": [{"Name": "openssl", "Version": "3", "Epoch": "0"}]}],
+        "Resources": [{"Details": {"AwsEcrContainerImage": {"RepositoryName": "web", "ImageDigest": "sha256:aa"}}}],
+    }  # fmt: skip
+    recorded = {"__class__": "datetime", "year": 2023, "month": 9, "day": 8}
+    documents = {
+        "answer": {"findings": [finding, {"type": "CODE_VULNERABILITY"}]},
+        "event": {"detail-type": "Inspector2 Finding", "detail": finding},
+        "flat": {"detail-type": "Inspector Finding", "detail": flat},
+        "hub": {"Findings": [hub]},
+        "one": finding,
+        "recorded": {"data": {"findings": [finding | {"firstObservedAt": recorded}]}},
+    }
+    for name, document in documents.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(document), encoding="utf-8")
+    done = run("inspector_samples.py", "--data", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if ".json" in line]
+    assert {(row[1], row[4]) for row in cells} == {
+        (f"{name}.json", f"{1 if name in ('flat', 'hub') else 2} image_finding") for name in documents
+    }
+    (tmp_path / "strange.json").write_text("[]", encoding="utf-8")
+    done = run("inspector_samples.py", "--data", str(tmp_path))
+    assert done.returncode == 1 and "cannot be read" in done.stdout

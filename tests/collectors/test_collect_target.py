@@ -237,3 +237,79 @@ def test_findings_that_end_halfway_are_not_seen(aws: EmbeddedAws, settings: Sett
     found = {row["dataset"]: row["status"] for row in coverage}
     assert (found["image"], found["image_finding"], found["vulnerability_detail"]) == ("ok", "failed", "failed")
     assert {row["rows"] for row in coverage if row["status"] != "ok"} == {None}
+
+
+@pytest.fixture
+def unasked(settings: Settings) -> Settings:
+    """Settings that leave it to each Region who administers Inspector."""
+    return settings.model_copy(update={"inspector_account_id": None})
+
+
+def second_wave(settings: Settings, *targets: Target) -> dict[tuple[str, str], dict[str, Any]]:
+    """Coverage rows of the second wave by account and dataset; the targets are of one Region."""
+    requests = [request for target in targets for request in image_requests(settings, target)]
+    parts = collect_images(AwsAccess(settings), settings, targets[0].region, requests, snapshot_date=DAY)
+    return {(row["account_id"], row["dataset"]): row for _, name, some in parts if name == "coverage" for row in some}
+
+
+def asked(aws: EmbeddedAws, operation: str, region: str) -> dict[str, int]:
+    """Calls of an operation in a Region by the account that sent them."""
+    return {call[0]: count for call, count in aws.calls.items() if call[1] == region and call[3] == operation}
+
+
+def test_one_account_names_the_regions_administrator_for_all(aws: EmbeddedAws, unasked: Settings, busy: Target) -> None:
+    payments = Target("444444444444", busy.region)
+    aws.calls.clear()
+    coverage = second_wave(unasked, busy, payments)
+    assert {row["status"] for row in coverage.values()} == {"ok"}
+    assert asked(aws, "GetDelegatedAdminAccount", busy.region) == {busy.account_id: 1}
+    assert asked(aws, "BatchGetAccountStatus", busy.region) == {INSPECTOR: 2}
+    assert set(asked(aws, "ListFindings", busy.region)) == {INSPECTOR}
+
+
+def test_an_administrator_without_the_scanners_role_leaves_the_account_to_itself(
+    aws: EmbeddedAws, unasked: Settings, busy: Target
+) -> None:
+    aws.inspector2.delegate("123456123456", busy.region)
+    try:
+        aws.calls.clear()
+        coverage = second_wave(unasked, busy)
+    finally:
+        aws.inspector2.delegate(INSPECTOR, busy.region)
+    assert {row["status"] for row in coverage.values()} == {"ok"}
+    assert set(asked(aws, "ListFindings", busy.region)) == {busy.account_id}
+
+
+BASIC = Target("444444444444", "us-east-1")
+"""A target of the sample organisation where Inspector is off and ECR's basic scanning on."""
+
+
+def test_scan_results_of_ecr_stand_in_for_inspector(aws: EmbeddedAws, unasked: Settings) -> None:
+    aws.fault(service="ecr", operation="DescribeImageScanFindings", code="ThrottlingException", message="slow", times=1)
+    coverage = second_wave(unasked, BASIC)
+    assert {name: row["status"] for (_, name), row in coverage.items()} == {
+        **dict.fromkeys(IMAGE_DATASETS, "ok"),
+        "vulnerability_detail": "not_enabled",
+    }
+    assert coverage[BASIC.account_id, "image_finding"]["rows"] == 2
+    assert "basic scanning" in coverage[BASIC.account_id, "image_finding"]["message"]
+    assert sum(row["api_calls"] for row in coverage.values()) >= 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        ({"code": "AccessDeniedException", "message": "not authorized"}, "denied"),
+        ({"code": "ServerException", "status": 400, "message": "broken"}, "failed"),
+        ({"truncate": True}, "ok"),  # its lists stand one level down: nothing is lost
+    ],
+)
+def test_scan_results_that_fail_are_said_with_inspectors_answer(
+    aws: EmbeddedAws, unasked: Settings, fault: dict[str, Any], status: str
+) -> None:
+    aws.fault(service="ecr", operation="DescribeImageScanFindings", times=1, **fault)
+    coverage = second_wave(unasked, BASIC)
+    for name in ("image_coverage", "image_finding"):
+        row = coverage[BASIC.account_id, name]
+        assert row["status"] == status and "DISABLED" in row["message"]
+    assert coverage[BASIC.account_id, "image"]["status"] == "ok"

@@ -42,6 +42,7 @@ class Spoiled:
 
     def __init__(self) -> None:
         self.spoilt: list[tuple[int, Any]] = []
+        self.is_inspector_off = False
 
     def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
         body = environ["wsgi.input"].read()
@@ -54,7 +55,10 @@ class Spoiled:
         service = protocol.service_of(scope["service"], request)
         operation = protocol.operation_name(service, request)
         response = encode(service, operation, _answer(service, operation))
-        sent = response.body if service == "sts" else self._spoil(response.body)
+        whole = response.body
+        if self.is_inspector_off and operation == "BatchGetAccountStatus":
+            whole = whole.replace(b'"ENABLED"', b'"DISABLED"')
+        sent = whole if service == "sts" else self._spoil(whole)
         start_response(f"{response.status} OK", [*response.headers])
         return [sent]
 
@@ -171,12 +175,13 @@ def test_a_target_is_told_whole_whatever_its_services_answer(
         assert {key for row in rows for key in row} <= set(SNAPSHOTS[name].column_names)
 
 
+@pytest.mark.parametrize("is_inspector_off", [False, True])
 @SLOW
 @given(SPOILT)
 def test_images_are_told_whole_whatever_ecr_and_inspector_answer(
-    spoiled: Spoiled, spoilt: list[tuple[int, Any]]
+    spoiled: Spoiled, is_inspector_off: bool, spoilt: list[tuple[int, Any]]
 ) -> None:
-    spoiled.spoilt = spoilt
+    spoiled.spoilt, spoiled.is_inspector_off = spoilt, is_inspector_off
     access, made = _access()
     request = ImageRequest(ACCOUNT, REGION, "web", image_digests=frozenset({"sha256:" + "a" * 64}))
     coverage = [

@@ -123,7 +123,7 @@ def test_a_malformed_vector_is_no_vector(prefix: str, rest: str) -> None:
     assert found is None or set(found) == set(COLUMNS)
 
 
-def score(vector: str, source: str, base: float) -> dict[str, Any]:
+def score(vector: str, source: str, base: float | str) -> dict[str, Any]:
     return {"scoringVector": vector, "source": source, "baseScore": base}
 
 
@@ -141,6 +141,11 @@ V2, V3, V4 = (
         ([score(V2, "NVD", 7.5), score(V4, "OTHER", 9.3)], (V4, "OTHER", 9.3)),
         ([score(V3, "OTHER", 1.0), score(V3, "DEBIAN", 2.0), score(V3, "NVD", 3.0)], (V3, "NVD", 3.0)),
         ([score(V3, "OTHER", 1.0), score(V3, "DEBIAN", 2.0)], (V3, "DEBIAN", 2.0)),
+        ([score(V3, "A", 1.0), score(V3, "B", 9.8), score(V3, "C", 2.0)], (V3, "B", 9.8)),
+        ([score(V3, "NVD", "9.8")], (V3, "NVD", 9.8)),
+        ([score(V3, "NVD", float("nan"))], (V3, "NVD", None)),
+        ([score(V3, "NVD", 98)], (V3, "NVD", None)),
+        ([score(V3, "NVD", True)], (V3, "NVD", None)),
         ([score("CVSS:3.1/AV:Z", "NVD", 9.9), score(V2, "NVD", 7.5)], (V2, "NVD", 7.5)),
         ([score("CVSS:3.1/AV:Z", "NVD", 9.9)], (None, None, None)),
         ([], (None, None, None)),
@@ -148,6 +153,7 @@ V2, V3, V4 = (
 )
 def test_the_vector_that_counts(scores: list[dict[str, Any]], chosen: tuple[Any, ...]) -> None:
     found = choose(scores, "DEBIAN")
+    assert choose(scores[::-1], "DEBIAN") == found
     assert (found["cvss_vector"], found["cvss_source"], found["cvss_base_score"]) == chosen
     assert set(found) == {"cvss_vector", "cvss_base_score", "cvss_source", *COLUMNS}
 

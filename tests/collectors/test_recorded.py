@@ -335,28 +335,13 @@ def test_findings_by_package_and_what_inspector_does_not_tell(play: Play) -> Non
         (digest("c"), "INACTIVE", "SCAN_ELIGIBILITY_EXPIRED"),
     }
     assert tuples(rows["vulnerability_detail"], "vulnerability_id", "is_kev", "kev_date_due", "tools") == {
-        ("CVE-2026-1", True, date(2026, 10, 26), ("a", "b"))
+        ("CVE-2026-1", True, date(2026, 10, 26), ("a", "b")),
+        ("CVE-2026-2", None, None, None),  # asked, nothing known
     }
-    (detail,) = rows["vulnerability_detail"]
+    detail, _ = rows["vulnerability_detail"]
+    assert detail["exploit_first_seen"] == datetime.fromisoformat("2026-10-03T00:00:00+00:00")
     assert detail["exploit_last_seen"] == datetime.fromisoformat("2026-10-30T00:00:00+00:00")
-
-
-def test_an_account_inspector_does_not_scan_is_not_enabled(play: Play) -> None:
-    answers = recorded("ecr", "inspector2")
-    answers["inspector2", "BatchGetAccountStatus"][0]["accounts"][0]["resourceState"]["ecr"]["status"] = "DISABLED"
-    rows, coverage = collected_images(play(answers))
-    assert {coverage[name][0] for name in ("image_coverage", "image_finding", "vulnerability_detail")} == {
-        "not_enabled"
-    }
-    assert coverage["image"][0] == "ok" and "image_finding" not in rows
-
-
-def test_an_account_that_is_no_member_is_denied(play: Play) -> None:
-    answers = recorded("ecr", "inspector2")
-    failed = {"accountId": ACCOUNT, "errorCode": "ACCESS_DENIED", "errorMessage": "no member"}
-    answers["inspector2", "BatchGetAccountStatus"] = [{"accounts": [], "failedAccounts": [failed]}]
-    _, coverage = collected_images(play(answers))
-    assert coverage["image_finding"][0] == "denied" and "member" in str(coverage["image_finding"][1])
+    assert {row["asked_date"] for row in rows["vulnerability_detail"]} == {DAY}
 
 
 def test_details_that_failed_for_another_reason_are_not_seen(play: Play) -> None:

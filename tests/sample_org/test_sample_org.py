@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
+from ecs_exposure import models
 from ecs_exposure.assessing import assess
 from ecs_exposure.lake import Lake
 from ecs_exposure.scan import publish, scan
@@ -239,3 +240,48 @@ def test_a_lake_on_s3_gives_the_same_results_as_a_local_one(nights: list[Night],
             for table in ("exposure", "trait_hit", "image_vulnerability", "service_image", "fix", "finding"):
                 select = f"select * from night.{table} order by all"
                 assert connection.sql(select).to_arrow_table().to_pylist() == nights[0].rows(select), table
+
+
+def snapshot(lake: Lake, day: date, query: str) -> list[tuple[Any, ...]]:
+    with models.connect() as connection:
+        lake.attach_snapshot(connection, day, "snapshot")
+        return connection.sql(query).fetchall()
+
+
+def test_a_registry_without_inspector_is_read_from_its_basic_scans(nights: list[Night], lake: Lake) -> None:
+    payments = str(EXPECTED["accounts"]["payments"])
+    for night in nights:
+        told = {
+            row["dataset"]: (row["status"], row["message"] or "")
+            for row in lake.coverage(night.day).to_pylist()
+            if (row["account_id"], row["region"]) == (payments, "us-east-1")
+        }
+        for name in ("image_coverage", "image_finding"):
+            assert told[name][0] == "ok" and "basic scanning" in told[name][1] and "DISABLED" in told[name][1]
+        assert told["vulnerability_detail"][0] == "not_enabled"
+        found = snapshot(
+            lake,
+            night.day,
+            """select region, finding_source, count(*) > 0, count(epss), count(exploit_available)
+            from snapshot.image_finding where account_id = '444444444444' group by all""",
+        )
+        assert ("us-east-1", "ecr_basic", True, 0, 0) in found
+        assert {row[1] for row in found if row[0] == "eu-west-1"} == {"inspector"}
+
+
+def test_details_are_asked_once_a_week_and_each_day_holds_what_it_relies_on(nights: list[Night], lake: Lake) -> None:
+    everything = """
+        select finding.vulnerability_id, min(detail.asked_date)
+        from (select distinct account_id, region, vulnerability_id from snapshot.image_finding
+              where finding_source = 'inspector') as finding
+        left join snapshot.vulnerability_detail as detail using (account_id, region, vulnerability_id)
+        group by all"""
+    first, second, third = (dict(snapshot(lake, night.day, everything)) for night in nights)
+    assert set(first.values()) == {nights[0].day}
+    for night, asked in ((nights[1], second), (nights[2], third)):
+        assert set(asked) and None not in asked.values()
+        assert nights[0].day in asked.values() and night.day in asked.values()
+    assert (
+        third["CVE-2022-42889"] < nights[2].day
+    )  # in CISA's catalogue since the second night: once a week from now on
+    assert second["CVE-2022-42889"] == nights[1].day

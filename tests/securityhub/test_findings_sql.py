@@ -43,7 +43,8 @@ class Assessed:
         self.connection.execute(
             """create view resources.image as
             select row_number() over (order by image_digest) as image_id, * from (
-                select distinct registry_account, registry_region as region, repository_name, image_digest, scan_status
+                select distinct registry_account, registry_region as region, repository_name, image_digest, scan_status,
+                    true as sees_all_packages
                 from resources.service_image where image_digest is not null);
             create table resources.found as select * from previous.image_vulnerability;
             create view resources.vulnerability_number as

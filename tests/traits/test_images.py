@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -131,6 +131,16 @@ def test_a_service_that_runs_again_runs_what_its_tasks_run() -> None:
     assert rows == [{"image_digest": DIGEST}]
 
 
+ENDED = {"scan_status": "INACTIVE", "finding_source": "ecr_basic"}
+
+
+def at(days_ago: int) -> datetime:
+    return datetime.combine(day(days_ago), time(12), UTC)
+
+
+BASIC = {"scan_reason": "COMPLETE", "finding_source": "ecr_basic", "last_scanned_at": at(1)}
+
+
 @pytest.mark.parametrize(
     ("covered", "found", "before", "unseen", "status"),
     [
@@ -138,6 +148,32 @@ def test_a_service_that_runs_again_runs_what_its_tasks_run() -> None:
         ({"scan_reason": "PENDING_INITIAL_SCAN"}, False, None, {}, "never_scanned"),
         ({"scan_status": "INACTIVE", "scan_reason": "SCAN_ELIGIBILITY_EXPIRED"}, False, None, {}, "no_longer_scanned"),
         ({"scan_status": "INACTIVE", "scan_reason": "UNSUPPORTED_OS"}, False, None, {}, "unsupported"),
+        ({"scan_reason": None}, False, None, {}, "scanned"),
+        (BASIC, False, None, {}, "scanned"),
+        (BASIC | {"last_scanned_at": at(30)}, False, None, {}, "scanned"),
+        # A basic scan is of one moment, and speaks for the image for thirty days; one without a day does not.
+        (BASIC | {"last_scanned_at": at(31)}, False, None, {}, "no_longer_scanned"),
+        (BASIC | {"last_scanned_at": at(31)}, True, "scanned", {}, "no_longer_scanned"),
+        (BASIC | {"last_scanned_at": None}, False, None, {}, "no_longer_scanned"),
+        (
+            {"finding_source": "ecr_enhanced", "scan_reason": "ACTIVE", "last_scanned_at": at(60)},
+            False,
+            None,
+            {},
+            "scanned",
+        ),
+        (ENDED | {"scan_reason": "SCAN_NOT_FOUND"}, False, None, {}, "never_scanned"),
+        (ENDED | {"scan_reason": "SCAN_NOT_FOUND"}, False, "scanned", {}, "no_longer_scanned"),
+        (ENDED | {"scan_reason": "PENDING"}, False, None, {}, "never_scanned"),
+        (ENDED | {"scan_reason": "IN_PROGRESS"}, False, "scanned", {}, "no_longer_scanned"),
+        (ENDED | {"scan_reason": "FAILED"}, False, None, {}, "never_scanned"),
+        (ENDED | {"scan_reason": "FINDINGS_UNAVAILABLE"}, False, None, {}, "never_scanned"),
+        (ENDED | {"scan_reason": "LIMIT_EXCEEDED"}, False, None, {}, "never_scanned"),
+        (ENDED | {"scan_reason": "UNSUPPORTED_IMAGE"}, False, None, {}, "unsupported"),
+        (ENDED | {"scan_reason": "IMAGE_SIZE_EXCEEDED"}, False, None, {}, "unsupported"),
+        (ENDED | {"scan_reason": "IMAGE_ARCHIVED"}, False, None, {}, "no_longer_scanned"),
+        (ENDED | {"scan_reason": "a word of tomorrow"}, False, None, {}, "no_longer_scanned"),
+        (ENDED | {"scan_reason": None}, False, None, {}, "no_longer_scanned"),
         (None, True, None, {"image_coverage": "denied"}, "scanned"),
         (None, False, None, {}, "never_scanned"),
         (None, False, "scanned", {}, "no_longer_scanned"),
@@ -200,6 +236,19 @@ def test_vulnerabilities_of_an_image_no_longer_scanned_stay(covered: dict[str, s
         previous={"image_vulnerability": [BEFORE]},
     )
     assert rows == [{"is_carried": True, "observed_date": item, "technical_impact": "total"} for item in dates]
+
+
+@pytest.mark.parametrize(("path", "stays"), [("app/lib/x.jar", True), (None, False)])
+def test_a_basic_scan_says_nothing_of_packages_it_does_not_look_at(path: str | None, stays: bool) -> None:
+    """The day after Inspector was switched off: what it saw in the application's packages is not fixed by that."""
+    for source, kept in (("ecr_basic", stays), ("ecr_enhanced", False)):
+        rows = model_rows(
+            "resources.image_vulnerability",
+            {**RUNNING, "image_coverage": [COVERED | BASIC | {"finding_source": source}]},
+            "vulnerability_id, is_carried",
+            previous={"image_vulnerability": [BEFORE | {"package_file_path": path}]},
+        )
+        assert rows == ([{"vulnerability_id": "CVE-1", "is_carried": True}] if kept else [])
 
 
 def test_platforms_of_an_index_and_tellers_of_a_vulnerability_fold_into_one_row() -> None:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ecs_exposure.aws_errors import IncompleteAnswer
 from ecs_exposure.collectors import cvss_vector
-from ecs_exposure.collectors.base import Row, batches, listing, moment, required
+from ecs_exposure.collectors.base import Row, batches, listing, moment, required, whole
 
 FILTER_VALUES = 10  # values of one filter, and findings of one BatchGetFindingDetails
 PAGE = 100
 IMAGE = "AWS_ECR_CONTAINER_IMAGE"
+SOURCE = "inspector"
 SEVERITIES = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED")
+_ENDED = ("DISABLED", "REMOVED", "RESIGNED", "DELETED", "REGION_DISABLED", "ACCOUNT_SUSPENDED")
+_DETAILS = ("is_kev", "kev_date_added", "kev_date_due", "exploit_first_seen", "exploit_last_seen", "tools")
 NO_FIX = ("", "NotAvailable", "NOT_AVAILABLE")
 
 Images = frozenset[tuple[str, str]]  # (repository, digest)
@@ -45,6 +48,18 @@ def require_enabled(client: Any, account_id: str) -> None:
     raise IncompleteAnswer(f"BatchGetAccountStatus answered nothing on account {account_id}")
 
 
+def administrator(client: Any) -> str | None:
+    """The delegated administrator of the caller's organisation in the client's Region; None when there is none (or no
+    longer: its relationship has ended).
+    """
+    try:
+        answer = client.get_delegated_admin_account()
+    except client.exceptions.ResourceNotFoundException:
+        return None
+    named = required(answer, "delegatedAdmin", "GetDelegatedAdminAccount")
+    return None if named.get("relationshipStatus") in _ENDED else str(named["accountId"])
+
+
 def coverage(client: Any, account_id: str, region: str, partition: str, images: Images) -> Iterator[Row]:
     """Columns of dataset image_coverage, of the images asked for."""
     arns = {
@@ -59,21 +74,22 @@ def coverage(client: Any, account_id: str, region: str, partition: str, images: 
                 continue
             seen.add(item["resourceId"])
             repository, digest = arns[item["resourceId"]]
-            status = item.get("scanStatus", {})
-            yield {
-                "repository_name": repository,
-                "image_digest": digest,
-                "scan_status": status.get("statusCode", "INACTIVE"),
-                "scan_reason": status.get("reason"),
-                "last_scanned_at": moment(item.get("lastScannedAt")),
-            }
+            yield {"repository_name": repository, "image_digest": digest, **scan_columns(item)}
 
 
-def findings(client: Any, account_id: str, images: Images, note: Callable[[str, str], object]) -> Iterator[Row]:
-    """Columns of dataset image_finding: one row per finding and vulnerable package, of the images asked for.
+def scan_columns(item: Mapping[str, Any]) -> Row:
+    """What a covered resource's status says, as columns of image_coverage; without a status it is not scanned."""
+    status = item.get("scanStatus") or {}
+    return {
+        "scan_status": status.get("statusCode", "INACTIVE"),
+        "scan_reason": status.get("reason"),
+        "last_scanned_at": moment(item.get("lastScannedAt")),
+        "finding_source": SOURCE,
+    }
 
-    `note` hears every (vulnerability id, finding ARN).
-    """
+
+def findings(client: Any, account_id: str, images: Images) -> Iterator[Row]:
+    """Columns of dataset image_finding: one row per finding and vulnerable package, of the images asked for."""
     for batch in batches(sorted({digest for _, digest in images}), FILTER_VALUES):
         criteria = {
             "awsAccountId": _equals([account_id]),
@@ -83,13 +99,12 @@ def findings(client: Any, account_id: str, images: Images, note: Callable[[str, 
             "findingStatus": _equals(["ACTIVE", "SUPPRESSED"]),
         }
         for finding in listing(client, "list_findings", "findings", page_size=PAGE, filterCriteria=criteria):
-            for repository, digest in _images_of(finding):
+            for repository, digest in images_of(finding):
                 if (repository, digest) in images:
-                    note(finding["packageVulnerabilityDetails"]["vulnerabilityId"], finding["findingArn"])
-                    yield from finding_rows(finding, repository, digest)
+                    yield from finding_rows(finding, repository, digest, SOURCE)
 
 
-def _images_of(finding: Row) -> list[tuple[str, str]]:
+def images_of(finding: Row) -> list[tuple[str, str]]:
     """(repository, digest) of a finding's images."""
     found = []
     for resource in finding.get("resources", []):
@@ -99,9 +114,9 @@ def _images_of(finding: Row) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
-def finding_rows(finding: Mapping[str, Any], repository: str, digest: str) -> Iterator[Row]:
+def finding_rows(finding: Mapping[str, Any], repository: str, digest: str, source: str = SOURCE) -> Iterator[Row]:
     """One row per package of a finding (one without package when it names none); what is missing is NULL, never a
-    default.
+    default. `source` is who told it: column finding_source.
     """
     details = finding["packageVulnerabilityDetails"]
     adjusted = (finding.get("inspectorScoreDetails") or {}).get("adjustedCvss")
@@ -122,6 +137,7 @@ def finding_rows(finding: Mapping[str, Any], repository: str, digest: str) -> It
         "exploit_available": {"YES": True, "NO": False}.get(str(exploit)),
         "epss": _probability((finding.get("epss") or {}).get("score")),
         "first_observed_at": moment(finding.get("firstObservedAt")),
+        "finding_source": source,
         **cvss_vector.choose(scores, details.get("source")),
     }
     seen = set()
@@ -147,7 +163,7 @@ def _version(package: Mapping[str, Any]) -> str | None:
     version = package.get("version")
     if version is None:
         return None
-    epoch, release = package.get("epoch"), package.get("release")
+    epoch, release = whole(package.get("epoch")), package.get("release")
     return f"{f'{epoch}:' if epoch else ''}{version}{f'-{release}' if release else ''}"
 
 
@@ -160,30 +176,41 @@ def _probability(value: object) -> float | None:
 
 
 def details(client: Any, arns: Mapping[str, str]) -> Iterator[Row]:
-    """Columns of dataset vulnerability_detail for {vulnerability id: ARN of one of its findings}.
+    """Columns of dataset vulnerability_detail (asked_date apart) for {vulnerability id: ARN of one of its findings}.
 
-    A finding without details has no row (unknown, not "not exploited"). Raises IncompleteAnswer when Inspector failed
-    on one.
+    A vulnerability that Inspector has no details for has a row of NULLs: asked, nothing known, which is not "not
+    exploited". One that it passes over without a word has no row. Raises IncompleteAnswer when it failed on one.
     """
     ids = {arn: vulnerability_id for vulnerability_id, arn in arns.items()}
     for batch in batches(sorted(ids), FILTER_VALUES):
         answer = client.batch_get_finding_details(findingArns=batch)
+        told: dict[str, Mapping[str, Any] | None] = {}
         for error in answer.get("errors", []):
             if error.get("errorCode") != "FINDING_DETAILS_NOT_FOUND":
                 raise IncompleteAnswer(
                     f"BatchGetFindingDetails failed on {error.get('findingArn')}: {error.get('errorCode')}"
                 )
+            told[error["findingArn"]] = None
         for item in required(answer, "findingDetails", "BatchGetFindingDetails"):
-            kev = item.get("cisaData") or {}
-            added, due = moment(kev.get("dateAdded")), moment(kev.get("dateDue"))
-            yield {
-                "vulnerability_id": ids[item["findingArn"]],
-                "is_kev": bool(kev),
-                "kev_date_added": added.date() if added else None,
-                "kev_date_due": due.date() if due else None,
-                "exploit_last_seen": moment((item.get("exploitObserved") or {}).get("lastSeen")),
-                "tools": sorted(item.get("tools") or []),
-            }
+            told[item["findingArn"]] = item
+        for arn in batch:
+            if arn in told:
+                yield {"vulnerability_id": ids[arn], **_known(told[arn])}
+
+
+def _known(item: Mapping[str, Any] | None) -> Row:
+    if item is None:
+        return dict.fromkeys(_DETAILS)
+    kev, observed = item.get("cisaData") or {}, item.get("exploitObserved") or {}
+    added, due = moment(kev.get("dateAdded")), moment(kev.get("dateDue"))
+    return {
+        "is_kev": bool(kev),
+        "kev_date_added": added.date() if added else None,
+        "kev_date_due": due.date() if due else None,
+        "exploit_first_seen": moment(observed.get("firstSeen")),
+        "exploit_last_seen": moment(observed.get("lastSeen")),
+        "tools": sorted(item.get("tools") or []),
+    }
 
 
 def _equals(values: Iterable[str]) -> list[dict[str, str]]:

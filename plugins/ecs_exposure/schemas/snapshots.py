@@ -45,6 +45,12 @@ _NETWORK = (
     column("subnet_ids", STRINGS, "subnets of the awsvpc configuration"),
     column("security_group_ids", STRINGS, "groups of the awsvpc configuration; empty means the VPC's default group"),
 )
+_FINDING_SOURCE = column(
+    "finding_source",
+    STRING,
+    "who told it: Inspector itself, or ECR (its enhanced scanning has no EPSS, its basic one only system packages)",
+    values=("inspector", "ecr_enhanced", "ecr_basic"),
+)
 # What stands in front of a load balancer that has no address on the internet itself.
 _FRONT = (
     column("front_id", STRING, "id of the link, VPC origin or accelerator", nullable=False),
@@ -202,17 +208,18 @@ _TABLES = (
         column("scan_type", STRING, "BASIC or ENHANCED", values=("BASIC", "ENHANCED")),
     ),
     _dataset(
-        "image_coverage", "one row per running image that Amazon Inspector knows", "repository_name image_digest",
+        "image_coverage", "one row per running image that Amazon Inspector (or Amazon ECR's own scanning, where Inspector is not) knows", "repository_name image_digest",
         column("repository_name", STRING, "repository in this account's registry", nullable=False),
-        column("image_digest", STRING, "digest as Inspector names it", nullable=False),
-        column("scan_status", STRING, "ACTIVE (scanned and kept current) or INACTIVE", nullable=False),
-        column("scan_reason", STRING, "Inspector's reason code, e.g. SUCCESSFUL, SCAN_ELIGIBILITY_EXPIRED, UNSUPPORTED_OS"),
+        column("image_digest", STRING, "digest as the scanner names it", nullable=False),
+        column("scan_status", STRING, "ACTIVE (scanned; by Inspector and enhanced scanning also kept current) or INACTIVE", nullable=False),
+        column("scan_reason", STRING, "Inspector's reason code or ECR's scan status, e.g. SUCCESSFUL, COMPLETE, SCAN_ELIGIBILITY_EXPIRED, UNSUPPORTED_OS"),
         column("last_scanned_at", TIME, "when it was last scanned"),
+        _FINDING_SOURCE,
     ),
     _dataset(
-        "image_finding", "one row per Inspector package finding × vulnerable package of a running image",
+        "image_finding", "one row per package finding × vulnerable package of a running image",
         "finding_arn package_name package_version package_file_path",
-        column("finding_arn", STRING, "ARN of the Inspector finding", nullable=False),
+        column("finding_arn", STRING, "ARN of the Inspector finding; of ECR's basic scanning, which gives none, the image's ARN and the vulnerability", nullable=False),
         column("repository_name", STRING, "repository in this account's registry", nullable=False),
         column("image_digest", STRING, "digest the finding is about", nullable=False),
         column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
@@ -238,15 +245,18 @@ _TABLES = (
         column("integrity_impact", STRING, "I of the vector", values=("NONE", "LOW", "HIGH")),
         column("availability_impact", STRING, "A of the vector", values=("NONE", "LOW", "HIGH")),
         column("first_observed_at", TIME, "when Inspector first saw it"),
+        _FINDING_SOURCE,
     ),
     _dataset(
-        "vulnerability_detail", "one row per vulnerability asked for in Inspector's BatchGetFindingDetails", "vulnerability_id",
+        "vulnerability_detail", "one row per vulnerability found, with Inspector's last answer (BatchGetFindingDetails, asked once a week)", "vulnerability_id",
         column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
-        column("is_kev", BOOL, "in CISA's catalogue of known exploited vulnerabilities", nullable=False),
+        column("is_kev", BOOL, "in CISA's catalogue of known exploited vulnerabilities; NULL when Inspector was asked and has no details"),
         column("kev_date_added", DATE, "when CISA added it"),
         column("kev_date_due", DATE, "CISA's due date"),
         column("exploit_last_seen", TIME, "last time exploitation was observed"),
         column("tools", STRINGS, "malware and exploit kits known to use it"),
+        column("exploit_first_seen", TIME, "first time exploitation was observed"),
+        column("asked_date", DATE, "day on which Inspector gave this answer"),
     ),
     _dataset(
         "role", "one row per IAM role", "role_arn",
