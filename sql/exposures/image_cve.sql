@@ -12,6 +12,7 @@ with folded as (
         bool_or(coalesce(vulnerability.automatable, false)) as automatable,
         bool_or(vulnerability.technical_impact = 'total') as is_total,
         bool_or(vulnerability.is_exploitation_likely) as is_exploitation_likely,
+        bool_and(vulnerability.decision_source = 'vulnrichment') as is_decided,
         bool_and(coalesce(vulnerability.is_availability_only, false)) as is_availability_only,
         bool_or(coalesce(vulnerability.is_network_exploitable, false)) as is_network_exploitable,
         bool_or(vulnerability.is_network_exploitable is null) as lacks_vector,
@@ -19,7 +20,7 @@ with folded as (
         max(vulnerability.probability) as probability
     from resources.image_vulnerability as vulnerability
     join exposures.image as image using (registry_account, region, repository_name, image_digest)
-    where not vulnerability.is_suppressed
+    where not vulnerability.is_suppressed and not vulnerability.is_malicious_package
     group by image.image_id, vulnerability.vulnerability_id
 ),
 placed as (
@@ -33,7 +34,7 @@ select
     hash(placed.image_id, placed.packages) as place_id,
     placed.is_kernel, placed.high_priority, placed.kev, placed.automatable,
     case when placed.is_total then 'total' else 'partial' end as technical_impact,
-    placed.is_exploitation_likely, placed.is_availability_only, placed.is_network_exploitable,
+    placed.is_exploitation_likely, placed.is_decided, placed.is_availability_only, placed.is_network_exploitable,
     placed.lacks_vector and not placed.is_kernel as lacks_vector,
     placed.probability is null and not placed.is_kernel as lacks_epss,
     placed.epss,
@@ -49,8 +50,8 @@ join (
 join exposures.vulnerability_likelihood as exposed
     on exposed.is_exposed and exposed.is_kev = placed.kev and exposed.is_automatable = placed.automatable
     and exposed.technical_impact = case when placed.is_total then 'total' else 'partial' end
-    and exposed.is_exploitation_likely = placed.is_exploitation_likely and exposed.high_priority = placed.high_priority
+    and exposed.is_decided = placed.is_decided and exposed.is_exploitation_likely = placed.is_exploitation_likely and exposed.high_priority = placed.high_priority
 join exposures.vulnerability_likelihood as unexposed
     on not unexposed.is_exposed and unexposed.is_kev = placed.kev and unexposed.is_automatable = placed.automatable
     and unexposed.technical_impact = case when placed.is_total then 'total' else 'partial' end
-    and unexposed.is_exploitation_likely = placed.is_exploitation_likely and unexposed.high_priority = placed.high_priority
+    and unexposed.is_decided = placed.is_decided and unexposed.is_exploitation_likely = placed.is_exploitation_likely and unexposed.high_priority = placed.high_priority

@@ -26,11 +26,11 @@ select
     to_json({
         'kev': cve.kev, 'is_exposed': named.is_exposed, 'automatable': cve.automatable, 'technical_impact': cve.technical_impact,
         'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
-        'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
+        'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome, 'is_decided_by_cisa': cve.is_decided
     })::varchar as inputs
 from named
 join exposures.image_cve as cve on cve.image_id = named.image_id and cve.vulnerability_number = named.vulnerability_number
 join exposures.vulnerability_likelihood as rule
     on rule.is_exposed = named.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
     and rule.technical_impact = cve.technical_impact and rule.is_exploitation_likely = cve.is_exploitation_likely
-    and rule.high_priority = cve.high_priority
+    and rule.high_priority = cve.high_priority and rule.is_decided = cve.is_decided

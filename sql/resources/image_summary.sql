@@ -1,4 +1,4 @@
--- One row per running digest: its distinct vulnerabilities, those suppressed in Amazon Inspector apart. The named ones are
+-- One row per running digest: its distinct vulnerabilities, those suppressed in Amazon Inspector and malicious packages apart. The named ones are
 -- the first ten by what does not drift from day to day (KEV, base score, id).
 with vulnerability as (
     select
@@ -7,7 +7,7 @@ with vulnerability as (
         bool_or(coalesce(kev, false)) as kev,
         max(coalesce(cvss_base_score, 0)) as cvss_base_score
     from resources.image_vulnerability
-    where not is_suppressed
+    where not is_suppressed and not is_malicious_package
     group by all
 )
 select

@@ -14,6 +14,7 @@ FILTER_VALUES = 10  # values of one filter, and findings of one BatchGetFindingD
 PAGE = 100
 IMAGE = "AWS_ECR_CONTAINER_IMAGE"
 SEVERITIES = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED")
+MAX_PLATFORM = 100
 NO_FIX = ("", "NotAvailable", "NOT_AVAILABLE")
 
 Images = frozenset[tuple[str, str]]  # (repository, digest)
@@ -83,23 +84,26 @@ def findings(client: Any, account_id: str, images: Images, note: Callable[[str, 
             "findingStatus": _equals(["ACTIVE", "SUPPRESSED"]),
         }
         for finding in listing(client, "list_findings", "findings", page_size=PAGE, filterCriteria=criteria):
-            for repository, digest in _images_of(finding):
+            for repository, digest, platform in _images_of(finding):
                 if (repository, digest) in images:
                     note(finding["packageVulnerabilityDetails"]["vulnerabilityId"], finding["findingArn"])
-                    yield from finding_rows(finding, repository, digest)
+                    yield from finding_rows(finding, repository, digest, platform)
 
 
-def _images_of(finding: Row) -> list[tuple[str, str]]:
-    """(repository, digest) of a finding's images."""
+def _images_of(finding: Row) -> list[tuple[str, str, str | None]]:
+    """(repository, digest, platform) of a finding's images."""
     found = []
     for resource in finding.get("resources", []):
         image = resource.get("details", {}).get("awsEcrContainerImage", {})
         if "repositoryName" in image and "imageHash" in image:
-            found.append((str(image["repositoryName"]), str(image["imageHash"])))
+            platform = str(image.get("platform") or "")[:MAX_PLATFORM]
+            found.append((str(image["repositoryName"]), str(image["imageHash"]), platform or None))
     return list(dict.fromkeys(found))
 
 
-def finding_rows(finding: Mapping[str, Any], repository: str, digest: str) -> Iterator[Row]:
+def finding_rows(
+    finding: Mapping[str, Any], repository: str, digest: str, platform: str | None = None
+) -> Iterator[Row]:
     """One row per package of a finding (one without package when it names none); what is missing is NULL, never a
     default.
     """
@@ -115,6 +119,7 @@ def finding_rows(finding: Mapping[str, Any], repository: str, digest: str) -> It
         "finding_arn": finding["findingArn"],
         "repository_name": repository,
         "image_digest": digest,
+        "platform": platform,
         "vulnerability_id": details["vulnerabilityId"],
         "finding_status": finding.get("status", "ACTIVE"),
         "severity": severity if severity in SEVERITIES else None,

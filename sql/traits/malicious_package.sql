@@ -1,0 +1,15 @@
+-- One row per running image × malicious package in it: Amazon Inspector reports them with ids of their own (MAL-…).
+select
+    image.resource_id, image.account_id, image.region,
+    {
+        'repository': package.repository_name, 'image_digest': package.image_digest, 'package': package.package_name,
+        'version': package.installed_version, 'file': package.package_file_path, 'vulnerability': package.vulnerability_id
+    } as evidence
+from resources.image_vulnerability as package
+join resources.service_image as image
+    on image.registry_account = package.registry_account
+    and image.registry_region = package.region
+    and image.repository_name = package.repository_name
+    and image.image_digest = package.image_digest
+where package.is_malicious_package and not package.is_suppressed
+group by all
