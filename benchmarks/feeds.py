@@ -2,8 +2,8 @@
 
     PYTHONPATH=plugins:examples python benchmarks/feeds.py --data FOLDER
 
-Reads every kev_*.csv and epss_observed.csv in FOLDER through the product's readers, and looks up the vulnerabilities of the
-samples in FOLDER's neighbour `inspector`. Exits 1 when a file cannot be read, or nothing joins.
+Reads every kev_*.csv and epss_observed.csv in FOLDER through the product's readers, and looks up the vulnerabilities of
+the samples in FOLDER's neighbour `inspector`. Exits 1 when a file cannot be read, or nothing joins.
 """
 
 from __future__ import annotations

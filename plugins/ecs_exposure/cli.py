@@ -201,7 +201,7 @@ def retain(
 def feeds(lake: LakeOption = None, form: FormatOption = Format.table) -> None:
     """Check the optional local feeds on vulnerabilities.
 
-    Each file's own date, age and entries, how many of the last day's vulnerabilities it covers, and what to do about it.
+    Each file's own date, age and entries, how many of the last day's vulnerabilities it covers, and what to do.
     docs/operate.md says what each changes.
     """
     with clear_errors():

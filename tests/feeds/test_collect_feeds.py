@@ -1,4 +1,4 @@
-"""The stage `collect_feeds`: what the files say of the day's vulnerabilities becomes the day's; a broken file loses nothing."""
+"""The stage `collect_feeds`: what files say of the day's vulnerabilities is kept; a broken file loses nothing."""
 
 from __future__ import annotations
 
@@ -71,7 +71,10 @@ def written(folder: Path, *, day: date = DAY, epss: str | None = None) -> dict[s
     text = epss or f"{FOUND},0.94,0.99\n{REMEMBERED},0.02,0.5\nCVE-1999-0001,0.5,0.9\n"
     catalogue = {
         "dateReleased": f"{day}T10:00:00Z",
-        "vulnerabilities": [{"cveID": FOUND, "dateAdded": "2021-12-10"}, {"cveID": "CVE-1999-0002", "dateAdded": "2022-01-01"}],
+        "vulnerabilities": [
+            {"cveID": FOUND, "dateAdded": "2021-12-10"},
+            {"cveID": "CVE-1999-0002", "dateAdded": "2022-01-01"},
+        ],
     }  # fmt: skip
     files = {
         "epss_file": f"#model_version:v4,score_date:{day}T00:00:00+0000\ncve,epss,percentile\n{text}",

@@ -1,4 +1,4 @@
-"""Reading the local feeds: the published formats, what is refused and how it is named, and that no text breaks a reader."""
+"""Reading the local feeds: the published formats, what is refused and how it is named; no text breaks a reader."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ KEV = {
     "dateReleased": "2026-03-01T18:00:04.6211Z",
     "count": 2,
     "vulnerabilities": [
-        {"cveID": "CVE-2021-44228", "dateAdded": "2021-12-10", "dueDate": "2021-12-24", "knownRansomwareCampaignUse": "Known"},
+        {"cveID": "CVE-2021-44228", "dateAdded": "2021-12-10", "dueDate": "2021-12-24",
+         "knownRansomwareCampaignUse": "Known"},
         {"cveID": "CVE-2024-0002", "dateAdded": "2026-02-27", "dueDate": "", "knownRansomwareCampaignUse": "Unknown"},
     ],
 }  # fmt: skip
@@ -198,7 +199,7 @@ def test_decisions_in_the_flat_form(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("cve,automatable,technical_impact\nCVE-2024-0001,maybe,total\n", "line 2: automatable is 'maybe', not yes or no"),
+        ("cve,automatable,technical_impact\nCVE-2024-0001,maybe,total\n", "line 2: automatable is 'maybe', not yes"),
         ("cve,automatable,technical_impact,timestamp\nCVE-2024-0001,no,total,soon\n", "line 2: timestamp 'soon'"),
         ('{"cve": "CVE-2024-0001"}\n{"cve": \n', "line 2: not a JSON object"),
         ('{"cve": "CVE-2024-0001"}\n[1]\n', "line 2: 'None' is not a CVE id"),
@@ -214,7 +215,9 @@ def repository(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """CISA's repository: of the first CVE two decisions, of the second somebody else's, of the third none."""
     records = {
         "CVE-2024-0001": record(
-            "CVE-2024-0001", ("2026-02-01T10:00:00Z", "yes", "total", "poc"), ("2025-02-01T10:00:00Z", "no", "partial", "none")
+            "CVE-2024-0001",
+            ("2026-02-01T10:00:00Z", "yes", "total", "poc"),
+            ("2025-02-01T10:00:00Z", "no", "partial", "none"),
         ),
         "CVE-2024-12345": record("CVE-2024-12345", ("2026-02-01T10:00:00Z", "yes", "total", "poc"), provider="other"),
         "CVE-2025-0003": record("CVE-2025-0003"),
