@@ -354,7 +354,7 @@ select account_id, region, $day::date as observed_date,
     'app-' || (digest % 977) as repository_name,
     'sha256:' || sha256(digest::varchar) as image_digest,
     if(digest % 20 = 3, 'DEBIAN_9', 'DEBIAN_12') as platform,
-    if(slot = 199 and digest % 200 = 11, 'MAL-2025-' || (1000 + cve),
+    if(slot = 199 and digest % 200 = 9, 'MAL-2025-' || (1000 + cve),
         'CVE-' || (2015 + cve % 12) || '-' || (10000 + cve)) as vulnerability_id,
     if(w < 0.01, 'SUPPRESSED', 'ACTIVE') as finding_status,
     case when v < 0.06 then 'CRITICAL' when v < 0.35 then 'HIGH' when v < 0.8 then 'MEDIUM' when v < 0.95 then 'LOW'
