@@ -71,6 +71,7 @@ from member
 join exposures.image as image on image.image_id = member.image_id
 left join named on named.image_set_id = member.image_set_id and named.image_id = member.image_id
 where exists (select 1 from place where place.image_id = member.image_id)
+    or exists (select 1 from exposures.image_trait as taken where taken.image_digest = image.image_digest)
 group by member.image_set_id, image.image_digest
 union all
 -- One digest in two repositories has one name: both go.

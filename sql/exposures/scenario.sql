@@ -11,13 +11,17 @@ with paired as (
         case when trait.without in ('high_priority_vulnerability', 'vulnerability') then trait.without else '' end as image_removed
     from exposures.trait_scenario as trait
     left join exposures.service_image_set as images on images.resource_id = trait.resource_id
+    where not starts_with(trait.without, 'image ')
     union all
     select
-        trait.resource_id, trait.account_id, trait.region, removal.removed_kind, removal.removed, '',
+        trait.resource_id, trait.account_id, trait.region, removal.removed_kind, removal.removed, coalesce(taken.without, ''),
         removal.image_set_id, removal.removed_kind, removal.removed
     from exposures.trait_scenario as trait
     join exposures.service_image_set as images on images.resource_id = trait.resource_id
     join exposures.image_set_removal as removal on removal.image_set_id = images.image_set_id
+    -- An image takes its own traits along.
+    left join exposures.trait_scenario as taken
+        on taken.resource_id = trait.resource_id and removal.removed_kind = 'image' and taken.without = 'image ' || removal.removed
     where trait.without = '' and removal.removed_kind in ('image', 'package')
 ),
 worst_configuration as (

@@ -1,4 +1,4 @@
--- One row per exposed service × trait taken away, and one (without = '') with all in place. Everything that traits decide
+-- One row per exposed service × trait taken away, one per image that takes traits along, and one (without = '') with all in place. Everything that traits decide
 -- is computed per such row; what images decide, per image_set_scenario; a scenario pairs the two.
 select resource_id, account_id, region, '' as without, []::varchar[] as removed_traits
 from traits.all
@@ -20,3 +20,7 @@ from traits.all as hit
 left join (select distinct resource_id from resources.host_mount where place <> 'runtime_socket') as other_mount
     on other_mount.resource_id = hit.resource_id
 where hit.state = 'hit'
+union all
+select resource_id, account_id, region, 'image ' || image_digest, list_sort(list(trait))
+from exposures.image_trait
+group by resource_id, account_id, region, image_digest

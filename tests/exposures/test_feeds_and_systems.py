@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.exposures.night import ACCOUNT, DAY, Night, Results, Row, assess, cve, day_after
+from tests.exposures.night import ACCOUNT, DAY, Night, Results, Row, assess, cve, day_after, digest_of
 
 REMOTE = "AV:N/AC:L/PR:N/UI:N/C:H/I:H/A:H"
 NEITHER = "AV:N/AC:H/PR:N/UI:N/C:L/I:N/A:N"
@@ -43,6 +43,9 @@ def first_night() -> Night:
     for name, options in (("old", {}), ("old-public", {"public": True})):
         night.service(name, cves=(cve(vector=NEITHER, **unlikely),), **options)
         on_system(night, name, "CENTOS_7")
+    night.service("malicious-sidecar", public=True, cves=(cve(vector=NEITHER, **unlikely),), sidecar=(malicious,))
+    harmless = cve(vector=NEITHER, **unlikely)
+    night.service("malicious-twice", cves=(malicious, harmless), sidecar=(malicious | {"id": "MAL-2026-2"}, harmless))
     night.service("supported-public", public=True, cves=(cve(vector=NEITHER, **unlikely),))
     on_system(night, "supported-public", "UBUNTU_24_04")
     return night
@@ -87,6 +90,24 @@ def test_a_malicious_package_drives_by_its_own_trait_alone(results: Results) -> 
     left = {item["removed"]: item["severity"] for item in results.rows("scenario", "malicious")}
     assert left["malicious_package"] == "INFORMATIONAL"
     assert "malicious-suppressed" not in results.exposures()
+
+
+def without(results: Results, service: str, image: str) -> str:
+    """Severity that would remain without one image."""
+    removed = digest_of(f"{service}-{image}")
+    [row] = [item for item in results.rows("scenario", service) if item["removed"] == removed]
+    assert row["removed_kind"] == "image"
+    return str(row["severity"])
+
+
+def test_an_image_taken_away_takes_its_own_traits_along(results: Results) -> None:
+    assert without(results, "malicious", "web") == "INFORMATIONAL"
+    assert without(results, "malicious-sidecar", "sidecar") == "LOW"
+    assert without(results, "malicious-sidecar", "web") == "HIGH"
+    # The other image gives the trait too.
+    assert without(results, "malicious-twice", "web") == without(results, "malicious-twice", "sidecar") == "HIGH"
+    fixes = {row["removed"] for row in results.rows("fix", "malicious") if row["severity_after"] == "INFORMATIONAL"}
+    assert fixes == {"malicious_package", digest_of("malicious-web")}
 
 
 def test_an_ended_system_is_moderate_when_exposed_and_else_low(results: Results) -> None:
