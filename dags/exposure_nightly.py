@@ -1,11 +1,10 @@
 """
 ### The nightly exposure scan
 
-batches → **collect** (mapped) → images (mapped) → **gate** → **assess** → **publish** (mapped) → report
+batches → **collect** (mapped) → images (mapped) → feeds → **gate** → **assess** → **publish** (mapped) → report
 
-Snapshots ECS, IAM and network data of every account and Region, then asks ECR and Amazon Inspector about
-the images that run; checks the night with Great Expectations; computes each service's traits and severity;
-sends what changed to Security Hub.
+Snapshots ECS, IAM and network data of every account and Region; asks ECR, Amazon Inspector and local feeds about
+the images that run; checks the night with Great Expectations; computes traits and severities; tells Security Hub.
 
 * **Day**: the run's `snapshot_date` parameter, else the UTC date of `run_after`. Clearing a task keeps it.
 * **Retries** collect only targets without an `ok` coverage row. What cannot be seen is carried over.
@@ -49,6 +48,10 @@ def exposure_nightly():
         return stages.collect_images(batch)
 
     @task(trigger_rule="all_done")
+    def feeds():
+        return stages.collect_feeds()
+
+    @task(trigger_rule="all_done")
     def gate():
         return stages.gate()
 
@@ -68,11 +71,9 @@ def exposure_nightly():
     def report():
         return stages.report()
 
-    collected = collect.expand(batch=batches())
-    planned = image_batches()
-    to_publish = publish_batches()
-    collected >> planned
-    images.expand(batch=planned) >> gate() >> assess() >> to_publish
+    planned, to_publish = image_batches(), publish_batches()
+    collect.expand(batch=batches()) >> planned
+    images.expand(batch=planned) >> feeds() >> gate() >> assess() >> to_publish
     publish.expand(batch=to_publish) >> report()
 
 

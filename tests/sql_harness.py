@@ -23,7 +23,7 @@ REGION = "eu-west-1"
 GLOBAL = frozenset(
     {
         "account", "role", "role_statement", "role_trust", "service_control_statement", "service_control_level",
-        "vpc_origin", "accelerator_endpoint",
+        "vpc_origin", "accelerator_endpoint", "epss_score", "kev_entry", "vulnrichment",
     }
 )  # fmt: skip
 

@@ -694,6 +694,20 @@ def test_commands_that_change_a_lake_say_when_there_is_nothing_to_do(run: Run) -
     assert told == {"archived": 1, "sent": 1, "unchanged": 1}
 
 
+def test_feeds_are_checked_with_and_without_a_lake(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "kev.json"
+    file.write_text('{"vulnerabilities": [{"cveID": "CVE-2021-44228", "dateAdded": "2021-12-10"}]}')
+    monkeypatch.setenv("ECS_EXPOSURE_KEV_FILE", str(file))
+    epss, kev, _ = rows(run("feeds", "--format", "json"))
+    assert (epss["state"], epss["file"], epss["vulnerabilities"]) == ("not set", None, 1)
+    assert "ECS_EXPOSURE_EPSS_FILE" in epss["what_to_do"]
+    assert (kev["state"], kev["feed_date"], kev["covered"]) == ("stale", "2021-12-10", 1)
+    file.write_text("x")
+    result = run("feeds", "--lake", str(tmp_path / "nowhere"))
+    assert result.exit_code == 0 and "unreadable" in result.stdout
+    assert "no day to compare with" in result.stderr
+
+
 def test_a_lake_in_use_is_left_alone(run: Run, lake: Lake) -> None:
     with lake.lock():
         result = run("reassess", "--since", "2026-11-22")
@@ -730,6 +744,7 @@ def test_help_loads_no_slow_library_and_documents_the_exit_codes() -> None:
         "reassess",
         "publish",
         "retain",
+        "feeds",
         "summary",
         "show",
         "explain",

@@ -57,7 +57,10 @@ def test_both_dags_load_without_an_error(loaded: Any) -> None:
 
 def test_the_nightly_scan_runs_its_stages_in_order(loaded: Any) -> None:
     nightly = loaded["dags"]["exposure_nightly"]
-    order = ["batches", "collect", "image_batches", "images", "gate", "assess", "publish_batches", "publish", "report"]
+    order = [
+        "batches", "collect", "image_batches", "images", "feeds", "gate",
+        "assess", "publish_batches", "publish", "report",
+    ]  # fmt: skip
     assert set(nightly["tasks"]) == set(order)
     for task, after in itertools.pairwise(order):
         assert after in nightly["tasks"][task]
@@ -66,7 +69,7 @@ def test_the_nightly_scan_runs_its_stages_in_order(loaded: Any) -> None:
 
 def test_a_failed_batch_still_reaches_the_gate_but_a_failed_gate_makes_the_run_red(loaded: Any) -> None:
     rules = loaded["dags"]["exposure_nightly"]["rules"]
-    assert rules["image_batches"] == rules["gate"] == "all_done"
+    assert rules["image_batches"] == rules["feeds"] == rules["gate"] == "all_done"
     assert rules["assess"] == "all_success"
     assert rules["report"] == "none_failed"
 

@@ -28,7 +28,7 @@ _CVE_KEYS = {
     "title", "package", "vector", "score", "severity", "vendor", "epss", "exploit", "kev", "fixed", "fix",
 }  # fmt: skip
 _PACKAGE_KEYS = {"name", "version", "manager", "path", "arch"}
-_IMAGE_KEYS = {"cves", "scan", "suppressed", "platforms"}
+_IMAGE_KEYS = {"cves", "scan", "suppressed", "platforms", "system"}
 _DRIFT = 0.03
 _NO_SCAN = "none"
 
@@ -183,7 +183,8 @@ class ImageLoader:
             for cve in cves:
                 if cve not in self._night["cves"]:
                     raise OrganizationError(f"images.yaml, {where.repository}:{where.tags}: no {cve} under `cves`")
-                self._inspector.put_finding(self._finding(where, cve, status, night), self._details(cve, night))
+                finding = self._finding(where, cve, status, night, image.get("system", "DEBIAN_12"))
+                self._inspector.put_finding(finding, self._details(cve, night))
 
     def _scan_basic(self, where: _Where, image: dict[str, Any], night: int) -> None:
         """ECR's basic scan, as a pipeline starts it every night: what sits in packages of the operating system."""
@@ -252,7 +253,7 @@ class ImageLoader:
             },
         )
 
-    def _finding(self, where: _Where, cve: str, status: str, night: int) -> dict[str, Any]:
+    def _finding(self, where: _Where, cve: str, status: str, night: int, system: str) -> dict[str, Any]:
         what = self._night["cves"][cve]
         package = what["package"]
         number = hashlib.md5(f"{where.digest}/{cve}".encode(), usedforsecurity=False).hexdigest()
@@ -311,7 +312,7 @@ class ImageLoader:
                             "imageHash": where.digest,
                             "registry": where.account_id,
                             "architecture": "amd64",
-                            "platform": "DEBIAN_12",
+                            "platform": system,
                             "pushedAt": first - timedelta(days=6),
                             "inUseCount": where.in_use,
                         }

@@ -197,6 +197,29 @@ def retain(
         print_rows(("would_delete" if is_dry_run else "deleted", "snapshot_date"), rows, form, sys.stdout)
 
 
+@app.command()
+def feeds(lake: LakeOption = None, form: FormatOption = Format.table) -> None:
+    """Check the optional local feeds on vulnerabilities.
+
+    Each file's own date, age and entries, how many of the last day's vulnerabilities it covers, and what to do.
+    docs/operate.md says what each changes.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        from ecs_exposure.feeds import FeedStatus, feed_statuses
+        from ecs_exposure.lake import LakeError
+
+        today = datetime.now(UTC).date()
+        try:
+            with _open(settings) as opened:
+                found = feed_statuses(settings, opened, today)
+        except LakeError as error:
+            say(f"note: no day to compare with: {error}")
+            found = feed_statuses(settings, None, today)
+        columns = [field.name for field in dataclasses.fields(FeedStatus)]
+        print_rows(columns, map(dataclasses.astuple, found), form, sys.stdout)
+
+
 # Reading
 
 

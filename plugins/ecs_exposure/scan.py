@@ -1,4 +1,4 @@
-"""The whole flow, composed: plan → collect → plan images → collect images → gate → assess → publish.
+"""The whole flow, composed: plan → collect → plan images → collect images → feeds → gate → assess → publish.
 
 The Airflow DAG runs the same stages as mapped tasks; `ecs-exposure scan` runs them here, one after another. Each stage
 reads what it needs from the lake and leaves there what it made. No stage asks the clock for its day.
@@ -23,6 +23,7 @@ from ecs_exposure.collecting import (
     plan,
     plan_images,
 )
+from ecs_exposure.feeds import collect_feeds
 from ecs_exposure.gate import GateSummary
 from ecs_exposure.lake import Lake
 from ecs_exposure.publishing import check_published, plan_publish, publish_batch
@@ -36,6 +37,7 @@ __all__ = [
     "check_day",
     "check_published",
     "collect",
+    "collect_feeds",
     "collect_image_batch",
     "gate",
     "plan",
@@ -102,6 +104,7 @@ def scan(
             lambda batch, last: collect_image_batch(settings, access, lake, day, batch, is_last_try=last),
             tell,
         )
+        collect_feeds(settings, lake, day)
         tell("gate", 0, 1)
         gated = gate(settings, lake, day)
         tell("gate", 1, 1)

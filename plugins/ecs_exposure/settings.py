@@ -67,6 +67,17 @@ class Settings(BaseSettings):
     )
     threads: int = Field(16, ge=1, le=64, description="Targets collected at once inside one task.")
     max_batches: int = Field(256, ge=1, le=1024, description="Most mapped tasks of one stage.")
+    epss_file: Path | None = Field(
+        None, description="FIRST's EPSS scores, epss_scores-YYYY-MM-DD.csv or .csv.gz (docs/operate.md)."
+    )
+    kev_file: Path | None = Field(
+        None, description="CISA's known_exploited_vulnerabilities, .json or .csv, plain or gz (docs/operate.md)."
+    )
+    vulnrichment_file: Path | None = Field(
+        None,
+        description="CISA's Vulnrichment: its repository as a folder or .zip, or a flat CSV or JSON lines file "
+        "(docs/operate.md).",
+    )
     sql: Path = Field(
         Path(__file__).parents[2] / "sql", description="Folder of the SQL models (the shipped one by default)."
     )

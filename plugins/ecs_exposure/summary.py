@@ -17,7 +17,7 @@ from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.models import connect
 from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES, severity_rank
-from ecs_exposure.schemas.snapshots import SNAPSHOTS
+from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS
 
 WORST = 10
 NOTABLE = 12
@@ -54,6 +54,8 @@ select account_id,
         filter (where status in {_NOT_SEEN}) as message,
     coalesce(list_sort(list(distinct dataset) filter (where status = 'not_enabled')), []) as not_enabled_datasets
 from today.coverage
+-- An optional file that is not set is no account's doing; `ecs-exposure feeds` tells of it.
+where not (status = 'not_enabled' and dataset in {FEED_DATASETS})
 group by account_id"""
 _IMAGES = """
 select scan_status, count(*) as images

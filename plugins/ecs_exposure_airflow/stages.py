@@ -95,6 +95,16 @@ def collect_images(batch: dict[str, Any]) -> dict[str, Any]:
     return asdict(summary)
 
 
+def collect_feeds() -> dict[str, str]:
+    """Each local feed's status."""
+    from ecs_exposure import scan
+
+    with _lake() as (settings, lake, day):
+        statuses = scan.collect_feeds(settings, lake, day)
+    say("feeds: " + ", ".join(f"{name} {status.replace('_', ' ')}" for name, status in statuses.items()))
+    return statuses
+
+
 def gate() -> dict[str, Any]:
     """What the gate saw."""
     from ecs_exposure import scan

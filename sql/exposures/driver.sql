@@ -62,7 +62,7 @@ explained as (
         to_json({
             'kev': cve.kev, 'is_exposed': driver.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
             'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
-            'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome
+            'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome, 'is_decided_by_cisa': cve.is_decided
         })::varchar as inputs
     from (
         select distinct worst.image_id as image_id, is_exposed, worst.vulnerability_number as vulnerability_number from set_ranked
@@ -73,6 +73,7 @@ explained as (
         on rule.is_exposed = driver.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
         and rule.technical_impact = case when cve.is_total then 'total' else 'partial' end
         and rule.is_exploitation_likely = cve.is_exploitation_likely and rule.high_priority = cve.high_priority
+        and rule.is_decided = cve.is_decided
 ),
 configured as (
     select

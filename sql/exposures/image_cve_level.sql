@@ -13,10 +13,11 @@ select
 from resources.image_cve as cve
 join (
     select
-        is_kev, is_automatable, technical_impact = 'total' as is_total, is_exploitation_likely, high_priority,
+        is_kev, is_automatable, technical_impact = 'total' as is_total, is_exploitation_likely, is_decided, high_priority,
         max(level) filter (where is_exposed) as level_exposed, max(level) filter (where not is_exposed) as level_not_exposed
     from exposures.vulnerability_likelihood
     group by all
 ) as likelihood
     on likelihood.is_kev = cve.kev and likelihood.is_automatable = cve.automatable and likelihood.is_total = cve.is_total
-    and likelihood.is_exploitation_likely = cve.is_exploitation_likely and likelihood.high_priority = cve.high_priority
+    and likelihood.is_exploitation_likely = cve.is_exploitation_likely and likelihood.is_decided = cve.is_decided
+    and likelihood.high_priority = cve.high_priority

@@ -97,6 +97,7 @@ from member
 join resources.image as image on image.image_id = member.image_id
 left join named on named.image_set_id = member.image_set_id and named.image_id = member.image_id
 where member.image_id in (select image_id from worst_of_image)
+    or image.image_digest in (select image_digest from exposures.image_trait)
 group by member.image_set_id, image.image_digest
 union all
 -- One digest in two repositories has one name: both go.

@@ -5,6 +5,12 @@ with alike as (
     from exposures.service_situation as service
     left join exposures.service_image_set as images on images.resource_id = service.resource_id
 ),
+taken as (
+    select distinct service.situation_id, images.image_set_id, image.image_digest, image.without
+    from exposures.image_trait as image
+    join exposures.service_situation as service on service.resource_id = image.resource_id
+    join exposures.service_image_set as images on images.resource_id = image.resource_id
+),
 paired as (
     select
         alike.situation_id, alike.image_set_id,
@@ -16,11 +22,17 @@ paired as (
         case when trait.without in ('high_priority_vulnerability', 'vulnerability') then trait.without else '' end as image_removed
     from alike
     join exposures.trait_scenario as trait on trait.situation_id = alike.situation_id
+    where not starts_with(trait.without, 'image: ')
     union all
     select
-        alike.situation_id, alike.image_set_id, removal.removed_kind, removal.removed, '', removal.removed_kind, removal.removed
+        alike.situation_id, alike.image_set_id, removal.removed_kind, removal.removed, coalesce(taken.without, ''),
+        removal.removed_kind, removal.removed
     from alike
     join exposures.image_set_removal as removal on removal.image_set_id = alike.image_set_id
+    -- An image takes its own traits along.
+    left join taken
+        on taken.situation_id = alike.situation_id and taken.image_set_id = alike.image_set_id
+        and removal.removed_kind = 'image' and taken.image_digest = removal.removed
     where removal.removed_kind in ('image', 'package')
 ),
 worst_configuration as (

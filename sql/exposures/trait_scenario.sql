@@ -1,4 +1,4 @@
--- One row per situation × trait taken away, and one (without = '') with all in place. Everything that traits decide
+-- One row per situation × trait taken away, one per set of traits that an image takes along, and one (without = '') with all in place. Everything that traits decide
 -- is computed per such row; what images decide, per image_set_scenario; a scenario pairs the two.
 select situation_id, '' as without, []::varchar[] as removed_traits
 from exposures.situation
@@ -16,3 +16,7 @@ select
         else [trait]
     end
 from (select situation_id, has_other_mount, unnest(traits) as trait from exposures.situation)
+union
+select service.situation_id, image.without, image.traits
+from exposures.image_trait as image
+join exposures.service_situation as service on service.resource_id = image.resource_id

@@ -1,4 +1,4 @@
--- One row per running digest × active vulnerability, its packages folded. Kernel packages inside an image count nothing where
+-- One row per running digest × active vulnerability, its packages folded; malicious packages are a trait of their own. Kernel packages inside an image count nothing where
 -- another package has the vulnerability too (is_kernel: none has). package_set stands for its other packages, whatever their order;
 -- the same package in several versions or files makes another set of the same names.
 select
@@ -10,6 +10,7 @@ select
     bool_or(coalesce(automatable, false)) as automatable,
     bool_or(technical_impact = 'total') as is_total,
     bool_or(is_exploitation_likely) as is_exploitation_likely,
+    bool_and(decision_source = 'vulnrichment') as is_decided,
     bool_and(coalesce(is_availability_only, false)) as is_availability_only,
     bool_or(coalesce(is_network_exploitable, false)) as is_network_exploitable,
     bool_or(is_network_exploitable is null) as lacks_vector,
@@ -18,5 +19,5 @@ select
     max(probability) as probability,
     max(cvss_base_score) as cvss_base_score
 from resources.package_vulnerability
-where not is_suppressed
+where not is_suppressed and not is_malicious_package
 group by image_id, vulnerability_number

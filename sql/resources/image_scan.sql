@@ -53,15 +53,9 @@ said as (
     group by all
 ),
 found as (
-    select distinct manifest.registry_account, manifest.region, manifest.repository_name, manifest.image_digest
-    from resources.image_manifest as manifest
-    join (
-        select distinct account_id, region, repository_name, image_digest from snapshot.image_finding
-    ) as finding
-        on finding.account_id = manifest.registry_account
-        and finding.region = manifest.region
-        and finding.repository_name = manifest.repository_name
-        and finding.image_digest = manifest.manifest_digest
+    select registry_account, region, repository_name, image_digest
+    from resources.image_platform
+    where has_findings
 ),
 before as (
     select registry_account, registry_region as region, repository_name, image_digest,

@@ -8,6 +8,7 @@ select
         when image.image_digest is null then 'unknown'
         else scan.scan_status
     end as scan_status,
+    platform.platform,
     image.is_running,
     image.last_running_date,
     image.observed_date < day.snapshot_date as is_carried,
@@ -19,3 +20,8 @@ left join resources.image_scan as scan
     and scan.region = image.registry_region
     and scan.repository_name = image.repository_name
     and scan.image_digest = image.image_digest
+left join resources.image_platform as platform
+    on platform.registry_account = image.registry_account
+    and platform.region = image.registry_region
+    and platform.repository_name = image.repository_name
+    and platform.image_digest = image.image_digest

@@ -330,6 +330,9 @@ def test_findings_by_package_and_what_inspector_does_not_tell(play: Play) -> Non
         ("CVE-2026-1", digest("d"), "libssl", "3.0", None, "HIGH", "ACTIVE", 0.25, True, "PARTIAL"),
         ("CVE-2026-2", digest("c"), "zlib", "1.2", None, "UNTRIAGED", "SUPPRESSED", None, None, None),
     }
+    assert tuples(rows["image_finding"], "package_name", "platform") == {
+        ("openssl", "DEBIAN_12"), ("libssl", "DEBIAN_12"), ("zlib", None),
+    }  # fmt: skip
     assert tuples(rows["image_coverage"], "image_digest", "scan_status", "scan_reason") == {
         (digest("d"), "ACTIVE", "SUCCESSFUL"),
         (digest("c"), "INACTIVE", "SCAN_ELIGIBILITY_EXPIRED"),

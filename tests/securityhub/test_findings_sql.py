@@ -103,6 +103,7 @@ class Assessed:
                 "snapshot_date": DAY, "registry_account": ACCOUNT, "region": REGION, "repository_name": "shop",
                 "image_digest": digest, "vulnerability_id": identity, "package_name": "openssl", "epss": 0.1,
                 "probability": 0.1, "cvss_base_score": 7.0, "is_network_exploitable": True, "is_kernel_package": False,
+                "is_malicious_package": False, "decision_source": "vector",
                 "high_priority": False, "is_suppressed": False,
             } | changes,
         )  # fmt: skip

@@ -283,7 +283,7 @@ def epss(previous: dict[int, float], today: float | None) -> tuple[list[tuple[da
     }
     snapshot = {**RUNNING, "image_finding": [FINDING | {"epss": today}]}
     window = model_rows("resources.vulnerability_epss", snapshot, "epss_date, epss", previous=rows)
-    known = model_rows("resources.vulnerability", snapshot, "epss", previous=rows)
+    known = model_rows("resources.vulnerability_knowledge", snapshot, "epss", previous=rows)
     return [(row["epss_date"], row["epss"]) for row in window], known[0]["epss"] if known else None
 
 
@@ -298,8 +298,8 @@ def test_an_epss_last_known_outlives_its_window_until_another_is_told() -> None:
     previous = {"image_vulnerability": [BEFORE | {"epss": 0.4}]}
     silent = {**RUNNING, "image_finding": [FINDING]}
     told = {**RUNNING, "image_finding": [FINDING | {"epss": 0.2}]}
-    assert model_rows("resources.vulnerability", silent, "epss", previous=previous) == [{"epss": 0.4}]
-    assert model_rows("resources.vulnerability", told, "epss", previous=previous) == [{"epss": 0.2}]
+    assert model_rows("resources.vulnerability_knowledge", silent, "epss", previous=previous) == [{"epss": 0.4}]
+    assert model_rows("resources.vulnerability_knowledge", told, "epss", previous=previous) == [{"epss": 0.2}]
 
 
 @pytest.mark.parametrize(("days", "hits"), [(1, ["svc-a"]), (7, ["svc-a"]), (8, [])])

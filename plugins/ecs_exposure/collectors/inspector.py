@@ -17,6 +17,7 @@ SOURCE = "inspector"
 SEVERITIES = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED")
 _ENDED = ("DISABLED", "REMOVED", "RESIGNED", "DELETED", "REGION_DISABLED", "ACCOUNT_SUSPENDED")
 _DETAILS = ("is_kev", "kev_date_added", "kev_date_due", "exploit_first_seen", "exploit_last_seen", "tools")
+MAX_PLATFORM = 100
 NO_FIX = ("", "NotAvailable", "NOT_AVAILABLE")
 
 Images = frozenset[tuple[str, str]]  # (repository, digest)
@@ -114,6 +115,15 @@ def images_of(finding: Row) -> list[tuple[str, str]]:
     return list(dict.fromkeys(found))
 
 
+def _platform(finding: Mapping[str, Any], digest: str) -> str | None:
+    """The operating system of the image as Inspector writes it, e.g. DEBIAN_12."""
+    for resource in finding.get("resources") or ():
+        image = resource.get("details", {}).get("awsEcrContainerImage", {})
+        if image.get("imageHash") == digest and image.get("platform"):
+            return str(image["platform"])[:MAX_PLATFORM]
+    return None
+
+
 def finding_rows(finding: Mapping[str, Any], repository: str, digest: str, source: str = SOURCE) -> Iterator[Row]:
     """One row per package of a finding (one without package when it names none); what is missing is NULL, never a
     default. `source` is who told it: column finding_source.
@@ -130,6 +140,7 @@ def finding_rows(finding: Mapping[str, Any], repository: str, digest: str, sourc
         "finding_arn": finding["findingArn"],
         "repository_name": repository,
         "image_digest": digest,
+        "platform": _platform(finding, digest),
         "vulnerability_id": details["vulnerabilityId"],
         "finding_status": finding.get("status", "ACTIVE"),
         "severity": severity if severity in SEVERITIES else None,

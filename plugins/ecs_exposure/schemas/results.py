@@ -15,6 +15,7 @@ CATEGORIES = ("Misconfiguration", "Reachability", "Vulnerability", "Assumability
 COVERAGE_STATUSES = ("ok", "denied", "not_enabled", "failed", "invalid", "excluded")
 CHANGES = ("opened", "resolved", "worsened", "improved", "changed")
 SCAN_STATUSES = ("scanned", "never_scanned", "no_longer_scanned", "unsupported", "not_in_ecr", "unknown")
+DECISION_SOURCES = ("vulnrichment", "vector", "vendor_severity")
 PUBLICATION_STATUSES = ("sent", "failed", "not_enabled", "denied", "dry_run")
 
 _DAY = column("snapshot_date", DATE, "day of the snapshot", nullable=False)
@@ -134,7 +135,35 @@ _TABLES = (
             _DAY,
             column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
             column("epss_date", DATE, "day the EPSS was seen", nullable=False),
-            column("epss", FLOAT, "highest EPSS seen that day on any image of any account, six digits", nullable=False),
+            column("epss", FLOAT, "highest EPSS of that day on any image of any account or in FIRST's file, six digits", nullable=False),
+        ),
+    ),
+    table(
+        "vulnerability", "one row per vulnerability reported on an image within the last seven days", "vulnerability_id",
+        (
+            _DAY,
+            column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
+            column("last_reported_date", DATE, "last day it was reported on an image", nullable=False),
+            column("kev", BOOL, "in CISA's catalogue; NULL when nobody says"),
+            column("kev_date_added", DATE, "when CISA added it"),
+            column("epss", FLOAT, "highest EPSS known in the last seven days; NULL when unknown"),
+            column("epss_today", FLOAT, "the newest EPSS of the last seven days; NULL when there is none"),
+            column("exploit_available", BOOL, "a public exploit is known, or exploitation was seen; NULL when nobody says"),
+            column("exploit_last_seen", TIME, "last time Amazon Inspector saw it exploited"),
+            column("tools", STRINGS, "malware and exploit kits known to use it, sorted"),
+            column("decision_source", STRING, "who decided automatable and technical_impact", nullable=False, values=DECISION_SOURCES),
+            column("automatable", BOOL, "an attacker can automate it, by CISA or any vector; NULL when unknown"),
+            column("technical_impact", STRING, "by CISA or the worst vector; NULL when unknown", values=("total", "partial")),
+            column("is_network_exploitable", BOOL, "network, no privileges, no interaction, by any vector; NULL without one"),
+            column("is_availability_only", BOOL, "neither confidentiality nor integrity is touched, by all vectors; NULL without one"),
+            column("vector_automatable", BOOL, "automatable by the vectors alone"),
+            column("vector_technical_impact", STRING, "technical impact by the vectors alone", values=("total", "partial")),
+            column("decided_automatable", BOOL, "automatable as CISA decided (Vulnrichment)"),
+            column("decided_technical_impact", STRING, "technical impact as CISA decided (Vulnrichment)", values=("total", "partial")),
+            column("lev", FLOAT, "chance that it was ever exploited, at least (LEV of NIST CSWP 41), six digits; shown, never decisive; NULL without EPSS"),
+            column("lev_from", DATE, "first day of the EPSS history behind lev"),
+            column("lev_survival", FLOAT, "for tomorrow's lev: the product over the 30-day windows that are over"),
+            column("lev_window_epss", FLOAT, "for tomorrow's lev: EPSS of the present window; NULL when none is known yet"),
         ),
     ),
     table(
@@ -158,10 +187,12 @@ _TABLES = (
             column("cvss_vector", STRING, "vector used; NULL when none"),
             column("cvss_base_score", FLOAT, "base score of it"),
             column("is_network_exploitable", BOOL, "network, no privileges, no interaction; NULL without a vector"),
-            column("automatable", BOOL, "an attacker can automate it; NULL without a vector"),
+            column("automatable", BOOL, "an attacker can automate it; NULL without a vector or CISA's decision"),
+            column("decision_source", STRING, "who decided automatable and technical_impact: CISA, the vector, or without one the vendor's severity", nullable=False, values=DECISION_SOURCES),
             column("technical_impact", STRING, "total or partial", values=("total", "partial")),
             column("is_availability_only", BOOL, "neither confidentiality nor integrity is touched; NULL without a vector"),
             column("is_kernel_package", BOOL, "kernel package inside an image: not the kernel that runs", nullable=False),
+            column("is_malicious_package", BOOL, "the package itself is malicious: earns that trait alone", nullable=False),
             column("is_exploitation_likely", BOOL, "in KEV, EPSS ≥ 0.10, or a public exploit with EPSS ≥ 0.01 (or none known)", nullable=False),
             column("high_priority", BOOL, "network, no privileges, no interaction, and evidence of exploitation", nullable=False),
             column("is_suppressed", BOOL, "suppressed in Amazon Inspector: kept and shown apart, drives nothing", nullable=False),
@@ -181,6 +212,7 @@ _TABLES = (
             column("registry_region", STRING, "Region of the ECR registry; NULL outside ECR"),
             column("repository_name", STRING, "repository; NULL outside ECR"),
             column("scan_status", STRING, "what is known of its vulnerabilities", nullable=False, values=SCAN_STATUSES),
+            column("platform", STRING, "operating system as Inspector writes it, e.g. DEBIAN_12; NULL when no finding told it"),
             column("is_running", BOOL, "a task runs it now", nullable=False),
             column("last_running_date", DATE, "last day a task was seen running it"),
             *_CARRIED,

@@ -222,6 +222,7 @@ _TABLES = (
         column("finding_arn", STRING, "ARN of the Inspector finding; of ECR's basic scanning, which gives none, the image's ARN and the vulnerability", nullable=False),
         column("repository_name", STRING, "repository in this account's registry", nullable=False),
         column("image_digest", STRING, "digest the finding is about", nullable=False),
+        column("platform", STRING, "the image's operating system as Inspector writes it, e.g. DEBIAN_12; NULL when it does not say"),
         column("vulnerability_id", STRING, "CVE or vendor id", nullable=False),
         column("finding_status", STRING, "ACTIVE or SUPPRESSED", nullable=False),
         column("severity", STRING, "Inspector's label", values=("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL", "UNTRIAGED")),
@@ -257,6 +258,32 @@ _TABLES = (
         column("tools", STRINGS, "malware and exploit kits known to use it"),
         column("exploit_first_seen", TIME, "first time exploitation was observed"),
         column("asked_date", DATE, "day on which Inspector gave this answer"),
+    ),
+    # The local feeds, kept so that a past day can be assessed again; all on the organisation's own target.
+    _dataset(
+        "epss_score", "one row per vulnerability of the day's images that FIRST's EPSS file scores", "vulnerability_id",
+        column("vulnerability_id", STRING, "CVE", nullable=False),
+        column("epss", FLOAT, "EPSS probability, 0–1", nullable=False),
+        column("percentile", FLOAT, "share of all CVEs scored the same or lower, 0–1; NULL when the file has none"),
+        column("score_date", DATE, "day of the scores, as the file says", nullable=False),
+        column("model_version", STRING, "version of the EPSS model; NULL when the file does not say"),
+    ),
+    _dataset(
+        "kev_entry", "one row per vulnerability of the day's images looked up in CISA's KEV file", "vulnerability_id",
+        column("vulnerability_id", STRING, "CVE", nullable=False),
+        column("is_listed", BOOL, "the file lists it", nullable=False),
+        column("date_added", DATE, "when CISA added it"),
+        column("date_due", DATE, "CISA's due date"),
+        column("is_ransomware_known", BOOL, "known in ransomware campaigns; NULL when CISA does not know"),
+        column("catalog_date", DATE, "day of the catalogue, as the file says", nullable=False),
+    ),
+    _dataset(
+        "vulnrichment", "one row per vulnerability of the day's images that CISA decided on (Vulnrichment, SSVC)", "vulnerability_id",
+        column("vulnerability_id", STRING, "CVE", nullable=False),
+        column("automatable", BOOL, "an attacker can automate it; NULL when not decided"),
+        column("technical_impact", STRING, "control an attacker gains; NULL when not decided", values=("total", "partial")),
+        column("exploitation", STRING, "evidence of exploitation; NULL when not decided", values=("none", "poc", "active")),
+        column("decided_at", TIME, "when CISA decided; NULL when the file does not say"),
     ),
     _dataset(
         "role", "one row per IAM role", "role_arn",
@@ -475,3 +502,6 @@ _TABLES = (
 
 SNAPSHOTS: dict[str, Table] = {item.name: item for item in _TABLES}
 """Every snapshot dataset by name."""
+
+FEED_DATASETS = ("epss_score", "kev_entry", "vulnrichment")
+"""What the optional local files say: not AWS's answers, so no account or Region is lost with them."""
