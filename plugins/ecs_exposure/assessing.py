@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from ecs_exposure import models
 from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
+from ecs_exposure.fix_plan import fix_plan
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
@@ -77,7 +78,9 @@ def assess(
         changes = dict(
             connection.execute("select change, count(*) from exposures.change group by all order by all").fetchall()
         )
-        lake.commit_day(day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, made))
+        lake.commit_day(
+            day, f"{version}-{secrets.token_hex(4)}", version, _result_tables(connection, settings, day, made)
+        )
     return AssessSummary(day, version, exposures, changes, seconds)
 
 
@@ -148,13 +151,16 @@ def _database(
 
 
 def _result_tables(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, made: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, made: Iterable[str]
 ) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
     for name in made:
         declared = RESULTS[name.partition(".")[2]]
         order = ", ".join(f'"{column}"' for column in declared.key)
         reader = connection.sql(f"select * from {name} order by {order}").to_arrow_reader(50_000)
         yield declared.name, _cast(reader, declared)
+    weights = dict(connection.execute("select severity, weight from reference.severity").fetchall())
+    planned = ({"snapshot_date": day, **row} for row in fix_plan(connection, "exposures", weights))
+    yield "fix_plan", RESULTS["fix_plan"].to_arrow(planned)
     coverage = connection.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
     yield "coverage", coverage.cast(RESULTS["coverage"].schema)
     findings = finding_batches(connection, settings.partition)

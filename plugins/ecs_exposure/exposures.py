@@ -54,10 +54,20 @@ def connect_to_day(lake: Lake, day: date, tables: Collection[str], schema: str =
 
 
 def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
-    """Rows of `exposure` of one day that match, worst first; accounts match by id or name, traits when any is hit."""
+    """Rows of `exposure` of one day that match, worst first."""
+    where, values = condition(wanted)
+    connection = connect_to_day(lake, day, ["exposure"])
+    rows = fetch(connection, f"select * from today.exposure where {where}", values or None).records()
+    return sorted(rows, key=worst_first)
+
+
+def condition(wanted: Filter) -> tuple[str, dict[str, list[str]]]:
+    """A condition on columns of `exposure` with its named parameters; accounts match by id or name, traits when any is
+    hit.
+    """
     conditions: list[str] = []
     values: dict[str, list[str]] = {}
-    for name, chosen, condition in (
+    for name, chosen, text in (
         ("severities", wanted.severities, "list_contains($severities, severity)"),
         (
             "accounts",
@@ -73,12 +83,9 @@ def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
         ("traits", wanted.traits, "list_has_any($traits, traits)"),
     ):
         if chosen:
-            conditions.append(condition)
+            conditions.append(text)
             values[name] = sorted(chosen)
-    where = " and ".join(conditions) or "true"
-    connection = connect_to_day(lake, day, ["exposure"])
-    rows = fetch(connection, f"select * from today.exposure where {where}", values or None).records()
-    return sorted(rows, key=worst_first)
+    return " and ".join(conditions) or "true", values
 
 
 def not_seen(lake: Lake, day: date) -> list[str]:

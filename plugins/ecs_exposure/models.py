@@ -268,9 +268,10 @@ def empty_database(sql: Path) -> duckdb.DuckDBPyConnection:
 
 
 def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
-    """`run.day`, one row."""
+    """`run.day`, one row, and `run.what_if`, empty: one row asks what would be without some traits and images."""
     connection.execute(
         """create schema run;
+        create table run.what_if (removed_traits varchar[], clean_digests varchar[]);
         create table run.day (snapshot_date date, previous_date date, rules_version varchar,
             previous_rules_version varchar, owner_tag varchar)"""
     )

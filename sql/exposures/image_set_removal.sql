@@ -1,5 +1,5 @@
--- One row per image set × thing taken from its images: nothing, each image, the five package sets that matter most, and the
--- vulnerabilities of either trait. removed_places are the places that go (`rest` of an image is all its places that no
+-- One row per image set × thing taken from its images: nothing, each image, images together, the five package sets that matter most, and
+-- the vulnerabilities of either trait. removed_places are the places that go (`rest` of an image is all its places that no
 -- package removal of the set touches); removed_priority the vulnerabilities that go.
 -- A package set is removed whole (packages built from one source are fixed together), and with it every subset of it.
 with member as (
@@ -83,6 +83,25 @@ named as (
     from place_of_candidate as candidate
     join resources.image as image on image.image_id = candidate.image_id
     group by all
+),
+-- Whole images: one digest (in two repositories it has one name: both go), those that some changes rebuild, those a what-if calls clean.
+whole as (
+    select member.image_set_id, 'image' as removed_kind, image.image_digest as removed, list(image.image_id) as image_ids
+    from member
+    join resources.image as image on image.image_id = member.image_id
+    where member.image_id in (select image_id from worst_of_image)
+        or image.image_digest in (select image_digest from exposures.image_trait)
+    group by member.image_set_id, image.image_digest
+    union all
+    select distinct image_set_id, image_kind, image_removed, removed_images
+    from exposures.remediation_set
+    where image_kind = 'images'
+    union all
+    select member.image_set_id, 'what_if', '', list(image.image_id)
+    from member
+    join resources.image as image on image.image_id = member.image_id
+    join run.what_if as asked on list_contains(asked.clean_digests, image.image_digest)
+    group by member.image_set_id
 )
 select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as removed_places, null::boolean as removed_priority,
     null::bigint as image_id, []::varchar[] as packages
@@ -90,17 +109,13 @@ from exposures.service_image_set
 group by all
 union all
 select
-    member.image_set_id, 'image', image.image_digest,
-    list_sort(list_distinct(flatten(list(list_append(coalesce(named.removed_places, []), hash(image.image_id, 'rest')))))),
-    null, min(image.image_id), []
-from member
-join resources.image as image on image.image_id = member.image_id
-left join named on named.image_set_id = member.image_set_id and named.image_id = member.image_id
-where member.image_id in (select image_id from worst_of_image)
-    or image.image_digest in (select image_digest from exposures.image_trait)
-group by member.image_set_id, image.image_digest
+    whole.image_set_id, whole.removed_kind, whole.removed,
+    list_sort(list_distinct(flatten(list(list_append(coalesce(named.removed_places, []), hash(whole.image_id, 'rest')))))),
+    null, min(whole.image_id), []
+from (select image_set_id, removed_kind, removed, unnest(image_ids) as image_id from whole) as whole
+left join named on named.image_set_id = whole.image_set_id and named.image_id = whole.image_id
+group by whole.image_set_id, whole.removed_kind, whole.removed
 union all
--- One digest in two repositories has one name: both go.
 select image_set_id, removed_kind, removed, list_sort(list_distinct(flatten(list(removed_places)))), null, min(image_id), any_value(packages)
 from named
 group by image_set_id, removed_kind, removed

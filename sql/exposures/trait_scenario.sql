@@ -1,4 +1,5 @@
--- One row per situation × trait taken away, one per set of traits that an image takes along, and one (without = '') with all in place. Everything that traits decide
+-- One row per situation × trait taken away, one per set of traits that an image or some changes take along or a what-if leaves out, and one
+-- (without = '') with all in place. Everything that traits decide
 -- is computed per such row; what images decide, per image_set_scenario; a scenario pairs the two.
 select situation_id, '' as without, []::varchar[] as removed_traits
 from exposures.situation
@@ -20,3 +21,11 @@ union
 select service.situation_id, image.without, image.traits
 from exposures.image_trait as image
 join exposures.service_situation as service on service.resource_id = image.resource_id
+union
+select situation_id, without, removed_traits
+from exposures.remediation_set
+where without <> ''
+union
+select situation.situation_id, 'what_if', asked.removed_traits
+from exposures.situation as situation
+cross join run.what_if as asked

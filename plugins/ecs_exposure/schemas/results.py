@@ -16,6 +16,7 @@ COVERAGE_STATUSES = ("ok", "denied", "not_enabled", "failed", "invalid", "exclud
 CHANGES = ("opened", "resolved", "worsened", "improved", "changed")
 SCAN_STATUSES = ("scanned", "never_scanned", "no_longer_scanned", "unsupported", "not_in_ecr", "unknown")
 DECISION_SOURCES = ("vulnrichment", "vector", "vendor_severity")
+REMEDIATIONS = ("image", "role", "security_group", "task_definition", "service")
 PUBLICATION_STATUSES = ("sent", "failed", "not_enabled", "denied", "dry_run")
 
 _DAY = column("snapshot_date", DATE, "day of the snapshot", nullable=False)
@@ -222,7 +223,7 @@ _TABLES = (
         "scenario", "one row per exposure × set of removals", "resource_id removed_kind removed",
         (
             *_RESOURCE,
-            column("removed_kind", STRING, "what is taken away", nullable=False, values=("as_is", "trait", "package", "image")),
+            column("removed_kind", STRING, "what is taken away", nullable=False, values=("as_is", "trait", "package", "image", "what_if")),
             column("removed", STRING, "its name; empty for as_is", nullable=False),
             _severity("severity", "severity that would remain", nullable=False),
             column("score", FLOAT, "score that would remain", nullable=False),
@@ -243,6 +244,49 @@ _TABLES = (
             column("score_before", FLOAT, "score now", nullable=False),
             column("score_after", FLOAT, "score once done", nullable=False),
             column("rank", INT, "1 is the fix that lowers the service's score most", nullable=False),
+        ),
+    ),
+    table(
+        "remediation", "one row per change a team can make × service with an exposure that it touches", "resource_id position",
+        (
+            *_RESOURCE,
+            column("remediation_id", STRING, "names the change whatever service it touches", nullable=False),
+            column("kind", STRING, "what is changed: an image's repository, a role, a security group, a family of task definitions, a setting of the service", nullable=False, values=REMEDIATIONS),
+            column("remediation_account_id", STRING, "account of what is changed", nullable=False),
+            column("remediation_region", STRING, "Region of what is changed, or `global`", nullable=False),
+            column("name", STRING, "repository, role ARN, group id, family, or service ARN", nullable=False),
+            column("traits", STRINGS, "traits of the service that it takes away, or its part of them, sorted", nullable=False),
+            column("detail", STRING, "what exactly: a group's open rules, five at most; NULL otherwise"),
+            column("position", INT, "number among the service's changes, from 0: its bit in remediation_outcome.changes", nullable=False),
+        ),
+    ),
+    table(
+        "remediation_outcome", "one row per published exposure × non-empty set of the changes that touch it", "resource_id changes",
+        (
+            *_RESOURCE,
+            column("changes", INT, "the set: bit n is the change at position n", nullable=False),
+            _severity("severity", "severity once all of them are made", nullable=False),
+            column("score", FLOAT, "score once all of them are made", nullable=False),
+        ),
+    ),
+    table(
+        "fix_plan", "one row per change a team can make; each of the first 50 is the one that lowers most of what is left after those above it", "rank",
+        (
+            _DAY,
+            column("rank", INT, "1 first; from 51 on by what is left after the first 50", nullable=False),
+            column("remediation_id", STRING, "the change", nullable=False),
+            column("kind", STRING, "what is changed", nullable=False, values=REMEDIATIONS),
+            column("remediation_account_id", STRING, "account of what is changed", nullable=False),
+            column("remediation_region", STRING, "Region of what is changed, or `global`", nullable=False),
+            column("name", STRING, "repository, role ARN, group id, family, or service ARN", nullable=False),
+            column("description", STRING, "the change in one sentence", nullable=False),
+            column("resource_ids", STRINGS, "services with an exposure that it touches, sorted", nullable=False),
+            column("owners", STRINGS, "their owners, sorted", nullable=False),
+            column("lowered", INT, "exposures whose severity it lowers", nullable=False),
+            column("critical_removed", INT, "exposures that are no longer CRITICAL", nullable=False),
+            column("high_removed", INT, "exposures that were HIGH and are below it", nullable=False),
+            column("score_removed", FLOAT, "score taken off, all exposures together", nullable=False),
+            column("weight_removed", FLOAT, "weight (reference/severity.csv) taken off: what the plan is ordered by", nullable=False),
         ),
     ),
     table(
@@ -304,7 +348,7 @@ _TABLES = (
 RESULTS: dict[str, Table] = {item.name: item for item in _TABLES}
 """Every result table by name."""
 
-SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "finding", "publication"))
+SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "finding", "fix_plan", "publication"))
 """Result tables that SQL computes; `exposures.<name>` in sql/ is the model of each."""
 
 
