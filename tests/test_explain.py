@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ecs_exposure.explain import pairs, severity_steps
-from ecs_exposure.history import fetch
-from ecs_exposure.models import attach_reference, connect
+from ecs_exposure.explanation import Rules
 from ecs_exposure.schemas.results import IMPACTS, LIKELIHOODS, REACHABILITIES, SEVERITIES
+from ecs_exposure.severity_steps import pairs, severity_steps
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,14 +19,7 @@ SQL = Path(__file__).parents[1] / "sql"
 DAY = date(2026, 11, 23)
 
 
-def matrix() -> dict[tuple[str, str], str]:
-    connection = connect()
-    attach_reference(connection, SQL)
-    rows = fetch(connection, "select likelihood, impact, severity from reference.severity_matrix").rows
-    return {(likelihood, impact): severity for likelihood, impact, severity in rows}
-
-
-MATRIX = matrix()
+RULES = Rules.load(SQL)
 BLANK = {"minimum_reason": None, "highest_probability": None, "observed_date": DAY}
 
 
@@ -35,12 +27,12 @@ def steps(severity: str, **more: Any) -> dict[str, tuple[str, str]]:
     inputs = more.pop("inputs", {})
     row = BLANK | exposure("api", severity, day=DAY, **more)
     drivers = [driver("api", row["driver"], 1) | {"inputs": inputs}] if row["driver"] else []
-    return {step["step"]: (step["result"], step["because"]) for step in severity_steps(row, drivers, MATRIX)}
+    return {step["step"]: (step["result"], step["because"]) for step in severity_steps(row, drivers, RULES.tables)}
 
 
 def test_the_matrix_alone_decides_the_plain_case() -> None:
     told = steps("HIGH", likelihood="Moderate", impact="High", inputs={"is_exposed": True})
-    assert list(told) == ["Exposed", "Driver", "Likelihood", "Impact", "Severity", "Score"]
+    assert list(told) == ["Exposed", "Driver", "Likelihood", "Impact", "Severity", "Score", "Due"]
     assert told["Severity"] == ("HIGH", "AWS's matrix: likelihood Moderate × impact High")
     assert "is_exposed yes" in told["Likelihood"][1]
 

@@ -2,15 +2,16 @@
 -- Rank 1 decided the severity: worst severity, then likelihood, then impact (which p must not turn from night to night), then
 -- vulnerabilities by p (the newer id of equals) before configurations by name.
 with set_driver as (
+    -- Both ways where its images differ in what it costs: which is worse, the impact decides.
     select
-        member.image_set_id, driver.is_exposed, driver.vulnerability_id,
+        member.image_set_id, driver.is_exposed, driver.vulnerability_id, not driver.is_availability_only as is_loss,
         max({
-            'is_loss': not driver.is_availability_only, 'level': driver.level, 'likelihood': driver.likelihood, 'rule': driver.rule,
-            'inputs': driver.inputs, 'probability': coalesce(driver.probability, -1)
+            'level': driver.level, 'likelihood': driver.likelihood, 'rule': driver.rule, 'inputs': driver.inputs,
+            'probability': coalesce(driver.probability, -1)
         }) as worst
     from (select distinct image_set_id, unnest(image_ids) as image_id from exposures.service_image_set) as member
     join exposures.image_driver as driver on driver.image_id = member.image_id
-    group by member.image_set_id, driver.is_exposed, driver.vulnerability_id
+    group by member.image_set_id, driver.is_exposed, driver.vulnerability_id, driver.is_availability_only
 ),
 situation as (
     select
@@ -25,20 +26,27 @@ situation as (
     where reachability.without = ''
 ),
 -- Ranked once per image set and situation, not per service.
-set_ranked as (
+set_worst as (
     select
         kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant,
-        driver.vulnerability_id, driver.worst, pair.impact as paired_impact, pair.severity, pair.severity_level
+        driver.vulnerability_id, driver.is_loss, driver.worst, pair.impact as paired_impact, pair.severity, pair.severity_level
     from (select distinct image_set_id, is_exposed, impact, is_dormant from situation where image_set_id is not null) as kind
     join set_driver as driver on driver.image_set_id = kind.image_set_id and driver.is_exposed = kind.is_exposed
     join exposures.severity_pair as pair
         on pair.likelihood_level = driver.worst.level
-        and pair.impact = case when driver.worst.is_loss then kind.impact else 'Low' end
+        and pair.impact = case when driver.is_loss then kind.impact else 'Low' end
         and pair.severity_cap = '' and pair.is_dormant = kind.is_dormant
     qualify row_number() over (
-        partition by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant
-        order by pair.severity_level desc, driver.worst.level desc, driver.worst.is_loss desc, driver.worst.probability desc,
-            driver.vulnerability_id desc
+        partition by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant, driver.vulnerability_id
+        order by pair.severity_level desc, driver.worst.level desc, driver.is_loss desc
+    ) = 1
+),
+set_ranked as (
+    select *
+    from set_worst
+    qualify row_number() over (
+        partition by image_set_id, is_exposed, impact, is_dormant
+        order by severity_level desc, worst.level desc, is_loss desc, worst.probability desc, vulnerability_id desc
     ) <= 10
 ),
 candidate as (
