@@ -21,7 +21,10 @@ MOUNTS = (
 )  # fmt: skip
 CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "SYS_MODULE", "CHOWN", "ALL")
 SHARED = "CVE-2025-"  # ids that several images have
-ROLES = (None, "scoped", "scoped", "data", "service_admin", "admin", "path", "shell", "missing")
+ROLES = (
+    None, None, "scoped", "scoped", "scoped", "data", "data", "service_admin", "admin", "shell", "missing", "missing",
+)  # fmt: skip
+PATHS = ("path", "trust", "minting", "executor", "administrator_next", "chain")
 
 
 def a_cve(chance: random.Random) -> Row:
@@ -61,7 +64,7 @@ def a_shape(chance: random.Random) -> Shape:
         "has_open_group": rare(True, False),
         "ports": chance.choice([(8080,), (8080,), (8080, 443), (6379,), (8080, 5432), (22,)]),
         "launch_type": chance.choice(["FARGATE", "FARGATE", "EC2", "EC2", "MANAGED_INSTANCES"]),
-        "role": chance.choice(ROLES),
+        "role": chance.choice((*ROLES, chance.choice(PATHS))),
         "cves": some_cves(chance, 6),
         "sidecar": some_cves(chance, 3) if chance.random() < 0.3 else None,
         "scan": chance.choice(["ACTIVE"] * 6 + [None, "public"]),
@@ -74,9 +77,11 @@ def a_shape(chance: random.Random) -> Shape:
         "user": rare(None, "1000"),
         "has_writable_root": rare(True, False),
         "has_execute_command": rare(True, False),
+        "sidecar_scan": rare(None, "same"),
         "is_dormant": chance.random() < 0.08,
     }
     if options["launch_type"] == "EC2":
+        options["instance_role"] = chance.choice([None] * 12 + ["scoped", "path", "admin"])
         options["network_mode"] = chance.choice(["awsvpc", "bridge", "host"])
     return Shape(**options)  # type: ignore[arg-type]
 

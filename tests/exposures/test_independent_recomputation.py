@@ -130,7 +130,8 @@ def test_what_inspector_said_of_a_vector_is_what_the_vector_says(told: dict[str,
 
 
 def test_impact_follows_from_the_evidence_of_traits_alone(told: dict[str, Row]) -> None:
-    """The reasons for the impact once more, from what the traits show; what could not be read has no trait."""
+    """The reasons for the impact once more, from what the traits show. An instance's role, and what could not be read,
+    have no trait."""
     for name, explanation in told.items():
         service = Service(explanation)
         evidence = service.evidence
@@ -154,6 +155,7 @@ def test_impact_follows_from_the_evidence_of_traits_alone(told: dict[str, Row]) 
             or bool(service.of_impact & evidence.keys())
         )
         unread = any(row["impact"] == "Unknown" for row in explanation["impact_reasons"])
+        high = high or any(row["impact"] == "High" and not row["needs_traits"] for row in explanation["impact_reasons"])
         wanted = "High" if high else "Medium" if medium else "Unknown" if unread else "Low"
         assert service.impact(set()) == wanted, name
 

@@ -94,8 +94,12 @@ BETTER: dict[str, Worse] = {
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_is_added_lowers_nothing_and_whatever_is_removed_raises_nothing(seed: int) -> None:
     """Compared both ways: severity, and the score that orders services inside it."""
-    # Two beside those by chance, for which an exploit decides.
-    chosen = [*shapes(seed, 70), *(Shape(public=True, cves=(cve(epss=0.05, exploit=said),)) for said in (False, True))]
+    # A first vulnerability would also say that an unscanned image was scanned after all. Two beside those by chance, for
+    # which an exploit decides.
+    chosen = [
+        dataclasses.replace(shape, scan=shape.scan or "ACTIVE", sidecar_scan="same") for shape in shapes(seed, 70)
+    ]
+    chosen += [Shape(public=True, cves=(cve(epss=0.05, exploit=said),)) for said in (False, True)]
     night = Night()
     for number, shape in enumerate(chosen):
         night.service(f"s{number}", shape)
@@ -114,7 +118,15 @@ def test_whatever_is_added_lowers_nothing_and_whatever_is_removed_raises_nothing
             assert SEVERITIES.index(more["severity"]) >= SEVERITIES.index(less["severity"]), where
             assert more["score"] >= less["score"], where
             moved[name] += more["score"] > less["score"]
-    silent = {"a kernel vulnerability", "a weak container", "hardened containers", "a small vulnerability"}
+    # Of these a few services by chance may hold none that moves.
+    silent = {
+        "no mounts",
+        "no capabilities",
+        "a kernel vulnerability",
+        "a weak container",
+        "hardened containers",
+        "a small vulnerability",
+    }
     assert [name for name in moved if not moved[name] and name not in silent] == []
     score = {row["resource_id"]: row["score"] for row in results.rows("exposure")}
     assert [row for row in results.rows("scenario") if row["score"] > score[row["resource_id"]]] == []
@@ -180,31 +192,19 @@ def lowered(before: dict[str, Row], after: dict[str, Row], with_score: bool = Tr
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_an_unchanged_estate_is_told_alike_the_next_night(seed: int) -> None:
+def test_an_unchanged_estate_is_told_alike_the_next_night_whatever_the_order_of_its_rows(seed: int) -> None:
     def night(day: date) -> Night:
         made = Night(day=day)
-        for number, shape in enumerate(shapes(seed, 250)):
+        for number, shape in enumerate(shapes(seed, 200)):
             made.service(f"s{number}", shape)
         return made
 
     before = assess(night(DAY), with_findings=True)
-    after = assess(night(day_after(DAY)), before, with_findings=True)
-    assert after.rows("change") == []
-    assert lowered(before.exposures(), after.exposures()) == lowered(after.exposures(), before.exposures()) == []
-    assert after.hashes == before.hashes
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_order_of_rows_changes_no_byte_of_any_result(seed: int) -> None:
-    def night(day: date) -> Night:
-        made = Night(day=day)
-        for number, shape in enumerate(shapes(seed, 250)):
-            made.service(f"s{number}", shape)
-        return made
-
-    before = assess(night(DAY))
     first = assess(night(day_after(DAY)), before)
     second = assess(night(day_after(DAY)), before, order=random.Random(seed), with_findings=True)
+    assert first.rows("change") == []
+    assert lowered(before.exposures(), first.exposures()) == lowered(first.exposures(), before.exposures()) == []
+    assert second.hashes == before.hashes
     assert first.tables.keys() == second.tables.keys()
     for name, table in first.tables.items():
         assert table.equals(second.tables[name]), name

@@ -52,6 +52,10 @@ def test_worked_example(exposures: dict[str, Row], name: str) -> None:
                 assert wanted in row["impact_reason"], row
             case "trait", _:
                 assert wanted in row["traits"], row
+            case "due", _:
+                assert row["due_date"] == (None if wanted is None else day_after(DAY, wanted)), row
+            case "score", _:
+                assert row["score"] == pytest.approx(wanted, abs=1e-3), row
             case "no_trait", _:
                 assert wanted not in row["traits"], row
             case _:
