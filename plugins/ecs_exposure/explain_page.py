@@ -78,7 +78,8 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
             grid(
                 [
                     (driver["rank"], coloured("", driver["severity"]), driver["driver"],
-                     f"{driver['likelihood']} × {driver['impact']}", driver["rule"])
+                     f"{driver['likelihood']} × {driver['impact']}",
+                     driver["rule"].removeprefix("reference/configuration_likelihood: "))
                     for driver in told.drivers
                 ],
                 "dim", "", "", "", "dim",
@@ -90,7 +91,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             grid(
                 [
-                    (item["impact"], item["reason"], "gone without " + " or ".join(item["needs_traits"])
+                    (item["impact"], item["reason"], "gone without " + " or ".join(map(clean, item["needs_traits"]))
                      if item["needs_traits"] else "not from its own traits")
                     for item in told.impact_reasons
                 ],
@@ -124,7 +125,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             Text(
                 f"{path['kind']}"
-                + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else "")
+                + (f", gone without {' or '.join(map(clean, path['needs_traits']))}" if path["needs_traits"] else "")
                 + (f", if at all: {cell(path['unseen'])} was not seen" if path["unseen"] else ""),
                 style="dim",
             )

@@ -81,9 +81,10 @@ def _likelihood_steps(exposure: Row, shown: Row | None, tables: Tables) -> list[
     rule = exposure["driver_rule"] or "rule not recorded"
     inputs: Row = shown["inputs"] if shown and isinstance(shown["inputs"], dict) else {}
     if not shown or shown["kind"] != "vulnerability" or "bod_26_04" not in inputs:
-        told = f" ({pairs(inputs)})" if inputs else ""
-        source = "sql/reference/configuration_likelihood.csv" if shown and shown["kind"] == "configuration" else None
-        return [_step("Likelihood", exposure["likelihood"], f"{rule}{told}", inputs, source)]
+        levels = _configured(inputs, tables)
+        told = levels or (f"{rule} ({pairs(inputs)})" if inputs else rule)
+        source = "sql/reference/configuration_likelihood.csv" if levels else None
+        return [_step("Likelihood", exposure["likelihood"], told, inputs, source)]
     asked = {name: inputs[name] for name in ("kev", "is_exposed", "automatable", "technical_impact")}
     answers = [
         "in CISA's catalogue (KEV)" if asked["kev"] else "not in KEV",
@@ -103,6 +104,16 @@ def _likelihood_steps(exposure: Row, shown: Row | None, tables: Tables) -> list[
         ),
         _step("Likelihood", exposure["likelihood"], rule, inputs, BOD),
     ]
+
+
+def _configured(inputs: Row, tables: Tables) -> str | None:
+    """The levels of a configuration in words; None when the table has no such row (any more)."""
+    for row in tables["configuration_likelihood"]["rows"]:
+        if row["trait"] == inputs.get("trait") and (row["condition"] or "") == inputs.get("condition"):
+            exposed, other = row["likelihood_exposed"], row["likelihood_not_exposed"]
+            levels = f"{exposed} wherever it is" if exposed == other else f"{exposed} when exposed, else {other}"
+            return f"{row['rule']}: {levels}"
+    return None
 
 
 def _evidence(inputs: Row, tables: Tables) -> tuple[bool, str]:
@@ -171,9 +182,9 @@ def _score_step(exposure: Row, vulnerabilities: Sequence[Row], tables: Tables) -
         together = exposure.get("exploit_probability")
         probability = f"highest exploit probability {highest:.4f}"
         if vulnerabilities:
-            probability += f", {len(likely)} vulnerabilities from {counted_from:.2f}"
+            probability += f", then how many are likely ({len(likely)} from {counted_from:.2f})"
         if together is not None:
-            probability += f", {together:.4f} that any network-exploitable one is used"
+            probability += f", then the chance that any network-exploitable one is used ({together:.4f})"
     inputs = {
         "score_from": band["score_from"],
         "score_to": band["score_to"],

@@ -94,8 +94,8 @@ BETTER: dict[str, Worse] = {
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_is_added_lowers_nothing_and_whatever_is_removed_raises_nothing(seed: int) -> None:
     """Compared both ways: severity, and the score that orders services inside it."""
-    # A first vulnerability would also say that an unscanned image was scanned after all. Two beside those by chance, for
-    # which an exploit decides.
+    # A first vulnerability would also say that an unscanned image was scanned after all.
+    # Two stand beside those by chance, for which an exploit decides.
     chosen = [
         dataclasses.replace(shape, scan=shape.scan or "ACTIVE", sidecar_scan="same") for shape in shapes(seed, 70)
     ]

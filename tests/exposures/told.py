@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from ecs_exposure.explanation import Rules, Stored, assemble
+from ecs_exposure.explanation import Explanation, Rules, Stored, assemble
 from ecs_exposure.output import print_json
 
 from tests.exposures.night import SQL, Results, Row
@@ -24,6 +25,11 @@ def rules() -> Rules:
 
 def explanations(results: Results) -> dict[str, Row]:
     """By service name; each has been through JSON, without the decision tables (they are the same for all)."""
+    return {name: through_json(vars(told) | {"rules": {}}) for name, told in assembled(results).items()}
+
+
+def assembled(results: Results, known: Iterable[Row] = ()) -> dict[str, Explanation]:
+    """By service name; `known` are rows about vulnerabilities whatever the image."""
     rows: dict[str, dict[str, list[Row]]] = {name: _by(results.rows(name), "resource_id") for name in OF_SERVICE}
     found = _by(results.rows("image_vulnerability"), "registry_account", "region", "repository_name", "image_digest")
     told = {}
@@ -37,9 +43,10 @@ def explanations(results: Results) -> dict[str, Row]:
             exposure,
             **{name: rows[name][key] for name in OF_SERVICE},
             image_vulnerability=[row for image in sorted(images, key=repr) for row in found[image]],
+            vulnerability=list(known),
         )
-        explanation = assemble(results.day, stored, rules(), results.day - timedelta(days=90), "rules")
-        told[exposure["service_name"]] = through_json(vars(explanation) | {"rules": {}})
+        since = results.day - timedelta(days=90)
+        told[exposure["service_name"]] = assemble(results.day, stored, rules(), since, "rules")
     return told
 
 
