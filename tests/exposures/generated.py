@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 from tests.exposures.night import Row, Shape, cve
 
@@ -21,6 +22,7 @@ MOUNTS = (
 )  # fmt: skip
 CAPABILITIES = ("NET_ADMIN", "SYS_PTRACE", "SYS_ADMIN", "SYS_MODULE", "CHOWN", "ALL")
 SHARED = "CVE-2025-"  # ids that several images have
+AGAIN = "CVE-2024-"  # ids that one image has several times
 ROLES = (
     None, None, "scoped", "scoped", "scoped", "data", "data", "service_admin", "admin", "shell", "missing", "missing",
 )  # fmt: skip
@@ -44,10 +46,20 @@ def a_cve(chance: random.Random) -> Row:
 
 
 def some_cves(chance: random.Random, most: int) -> tuple[Row, ...]:
-    """As many as chance says, each vulnerability once."""
+    """As many as chance says; one may be found again in other packages of the image, and be judged otherwise there."""
     made = [a_cve(chance) for _ in range(chance.choice([0, 0, 1, 1, 2, most]))]
-    named = {row["id"]: row for row in made if row["id"]}
-    return tuple([row for row in made if not row["id"]] + list(named.values()))
+    for earlier, row in pairwise(made):
+        if chance.random() < 0.1:
+            earlier["id"] = earlier["id"] or f"{AGAIN}{chance.randrange(10**9)}"
+            row |= {name: earlier[name] for name in ("id", "epss", "kev")}
+    places: set[tuple[str, str]] = set()
+    kept = []
+    for row in made:
+        found = {(row["id"], package) for package in row["packages"]}
+        if row["id"] is None or not found & places:
+            kept.append(row)
+            places |= found
+    return tuple(kept)
 
 
 def a_shape(chance: random.Random) -> Shape:

@@ -132,6 +132,27 @@ def test_whatever_is_added_lowers_nothing_and_whatever_is_removed_raises_nothing
     assert [row for row in results.rows("scenario") if row["score"] > score[row["resource_id"]]] == []
 
 
+def test_nothing_comes_with_age_alone() -> None:
+    """The same four hundred days later as on the first: no threshold waits for time to pass."""
+
+    def night(day: date) -> Night:
+        made = Night(day=day)
+        hard = cve(id="CVE-2026-1", vector="AV:N/AC:H/PR:N/UI:N/C:L/I:L/A:N", epss=0.02)
+        made.service("hard-partial", public=True, role="scoped", cves=(hard,))
+        for number, shape in enumerate(shapes(1, 150)):
+            made.service(f"s{number}", dataclasses.replace(shape, is_dormant=False))
+        return made
+
+    before = assess(night(DAY))
+    after = assess(night(day_after(DAY, 400)), before)
+    first = before.exposures()["hard-partial"]
+    assert (first["severity"], first["likelihood"]) == ("LOW", "Moderate")
+    assert after.rows("change") == []
+    for name, row in after.exposures().items():
+        for column in ("severity", "score", "likelihood", "impact", "driver", "due_date", "first_observed_date"):
+            assert row[column] == before.exposures()[name][column], (name, column)
+
+
 ALWAYS = (
     "service", "deployment", "task", "task_container", "task_definition", "container", "volume", "credential",
     "security_group", "security_group_rule", "network_interface", "subnet", "route",
