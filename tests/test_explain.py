@@ -15,7 +15,7 @@ from ecs_exposure.severity_steps import pairs, severity_steps
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.exposures.night import Night, assess, cve
+from tests.exposures.night import Night, assess, cve, day_after
 from tests.exposures.told import assembled
 from tests.results_lake import driver, exposure
 
@@ -189,3 +189,17 @@ def test_every_decision_table_comes_with_its_source(told: dict[str, Explanation]
     for name, table in told["shop"].rules.items():
         assert table["rows"] and table["source"], name
     assert {row["name"] for row in told["shop"].rules["exploitability"]["rows"]} >= {"epss_likely", "epss_with_exploit"}
+
+
+def test_a_severity_that_is_kept_says_what_was_seen_today_alone() -> None:
+    yesterday = Night()
+    yesterday.service("shop", role="admin")
+    before = assess(yesterday)
+    night = Night(day=day_after(yesterday.day))
+    night.service("shop", role="scoped")
+    night.unseen("task", since=yesterday.day)
+    steps = {step["step"]: step for step in assembled(assess(night, before))["shop"].steps}
+    assert steps["Kept"]["result"] == "MEDIUM"
+    assert steps["Kept"]["inputs"] == {"today": "INFORMATIONAL"}
+    assert "what was seen today alone would be INFORMATIONAL" in steps["Kept"]["because"]
+    assert steps["Carried over"]["result"] == str(yesterday.day)

@@ -15,7 +15,7 @@ from tests.exposures.night import DAY, Night, Results, Row, assess, cve, day_aft
 from tests.exposures.severity_by_hand import IMPACTS, SEVERITIES, CannotTell, Removal, Service
 from tests.exposures.told import explanations
 
-SERVICES = 2500
+SERVICES = 2000
 SEED = 20261102
 
 
