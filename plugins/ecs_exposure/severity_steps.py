@@ -122,6 +122,8 @@ def _evidence(inputs: Row, tables: Tables) -> tuple[bool, str]:
     likely, with_exploit = threshold["epss_likely"], threshold["epss_with_exploit"]
     epss = inputs.get("epss")
     known = "no EPSS is known" if epss is None else f"EPSS {epss:.4g}"
+    if inputs.get("decision_source") == "vulnrichment":
+        return bool(inputs.get("is_exploitation_likely")), "not asked for: CISA itself decided this vulnerability"
     if inputs.get("kev"):
         return True, "exploited in the wild: in KEV"
     if epss is not None and epss >= likely:

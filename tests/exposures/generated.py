@@ -12,7 +12,7 @@ VECTORS = (
     "AV:N/AC:L/PR:L/UI:N/C:H/I:H/A:H", "AV:N/AC:L/PR:N/UI:R/C:H/I:L/A:N", "AV:L/AC:L/PR:N/UI:R/C:L/I:N/A:N",
     "AV:N/AC:L/PR:N/UI:N/C:N/I:N/A:H", "AV:L/AC:L/PR:N/UI:N/C:N/I:N/A:H", "AV:A/AC:L/PR:N/UI:N/C:H/I:H/A:H", None,
 )  # fmt: skip
-EPSS = (None, 0.0, 0.0001, 0.006, 0.0099, 0.01, 0.02, 0.04, 0.07, 0.0999, 0.1, 0.37, 0.97, 1.0)
+EPSS = (None, 0.0, 0.000007, 0.0061, 0.034567, 0.0099, 0.01, 0.02, 0.04, 0.07, 0.0999, 0.1, 0.376543, 0.97, 1.0)
 PACKAGES = (
     ("openssl",), ("zlib",), ("libssl3", "openssl"), ("libstdc++6",), ("linux-libc-dev",), ("linux-libc-dev", "zlib"),
 )  # fmt: skip

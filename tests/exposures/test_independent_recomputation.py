@@ -49,7 +49,7 @@ def test_severity_likelihood_impact_driver_score_and_due_date(told: dict[str, Ro
         row, wanted = explanation["exposure"], Service(explanation).outcome()
         said = (row["severity"], row["likelihood"], row["impact"], row["driver"])
         assert said == (wanted.severity, wanted.likelihood, wanted.impact, wanted.driver), name
-        assert row["score"] == pytest.approx(wanted.score, abs=1e-11), name
+        assert row["score"] == pytest.approx(wanted.score, abs=1e-13), name
         due = None if wanted.due_days is None else str(day_after(DAY, wanted.due_days))
         assert row["due_date"] == due, name
 
@@ -86,11 +86,11 @@ def test_every_scenario_and_fix(told: dict[str, Row]) -> None:
             recomputed[removal.kind] += 1
             after[removal] = wanted
             assert row["severity"] == wanted.severity, where
-            assert row["score"] == pytest.approx(wanted.score, abs=1e-11), where
+            assert row["score"] == pytest.approx(wanted.score, abs=1e-13), where
         for row in explanation["fixes"]:
             wanted = after[Removal(row["removed_kind"], row["removed"])]
             assert row["severity_after"] == wanted.severity, name
-            assert row["score_after"] == pytest.approx(wanted.score, abs=1e-11), name
+            assert row["score_after"] == pytest.approx(wanted.score, abs=1e-13), name
     assert recomputed["cannot tell"] == 0
     assert all(recomputed[kind] > 1000 for kind in ("as_is", "trait", "package", "image")), recomputed
 

@@ -15,6 +15,7 @@ from tests.exposures.night import DAY, Night, Row, Shape, assess, cve, day_after
 from tests.exposures.severity_by_hand import SEVERITIES, Service
 from tests.exposures.told import explanations
 
+HARMLESS = {"severity": "INFORMATIONAL", "score": 0}  # a service without an exposure
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (2, 3, 4))]
 
 Worse = Callable[[Shape], Shape]
@@ -108,12 +109,11 @@ def test_whatever_is_added_lowers_nothing_and_whatever_is_removed_raises_nothing
             night.service(f"s{number}-{which}", other(shape))
     results = assess(night)
     told = results.exposures()
-    harmless = {"severity": "INFORMATIONAL", "score": 0}
     moved = dict.fromkeys((*WORSE, *BETTER), 0)
     for number, shape in enumerate(chosen):
-        as_is = told.get(f"s{number}", harmless)
+        as_is = told.get(f"s{number}", HARMLESS)
         for which, name in enumerate(moved):
-            other = told.get(f"s{number}-{which}", harmless)
+            other = told.get(f"s{number}-{which}", HARMLESS)
             less, more = (as_is, other) if name in WORSE else (other, as_is)
             where = f"{name}: {shape}"
             assert SEVERITIES.index(more["severity"]) >= SEVERITIES.index(less["severity"]), where
@@ -196,13 +196,13 @@ def test_what_got_better_lowers_nothing_while_anything_of_the_service_was_refuse
         night.unseen(dataset, account_id=account, since=DAY)
         kept = [row for row in first.rows[dataset] if row["account_id"] == account]
         night.rows[dataset] = [row for row in night.rows[dataset] if row["account_id"] != account] + kept
-    after = assess(night, before)
+    after, told = assess(night, before), before.exposures()
     for name, explanation in explanations(after).items():
         service = Service(explanation)
         [as_is] = [row for row in explanation["scenarios"] if row["removed_kind"] == "as_is"]
         today = service.outcome().severity
         assert as_is["severity"] == today, name
-        kept = max(SEVERITIES.index(today), SEVERITIES.index(before.exposures()[name]["severity"]))
+        kept = max(SEVERITIES.index(today), SEVERITIES.index(told.get(name, HARMLESS)["severity"]))
         assert explanation["exposure"]["severity"] == SEVERITIES[kept], name
     # The score orders by vulnerabilities: those seen to be gone may take it down inside the severity that is kept.
     assert lowered(before.exposures(), after.exposures(), with_score=False) == []
@@ -210,11 +210,10 @@ def test_what_got_better_lowers_nothing_while_anything_of_the_service_was_refuse
 
 
 def lowered(before: dict[str, Row], after: dict[str, Row], with_score: bool = True) -> list[str]:
-    harmless = {"severity": "INFORMATIONAL", "score": 0}
     return [
         f"{name}: {row['severity']} {row['score']} → {now['severity']} {now['score']}"
         for name, row in before.items()
-        for now in [after.get(name, harmless)]
+        for now in [after.get(name, HARMLESS)]
         if (with_score and now["score"] < row["score"])
         or SEVERITIES.index(now["severity"]) < SEVERITIES.index(row["severity"])
     ]

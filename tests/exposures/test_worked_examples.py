@@ -111,6 +111,25 @@ def test_scores_order_by_highest_p_then_likely_ones_then_all_together() -> None:
     assert exposures["and-a-likely"]["exploit_probability"] == 0.92
 
 
+def test_likely_ones_count_up_to_ninety_nine() -> None:
+    night = Night()
+    for count in (9, 10, 99, 100, 101):
+        # Local ones, so that the third criterion says nothing.
+        night.service(
+            f"likely-{count}",
+            role="admin",
+            cves=tuple(cve(vector=VECTORS["local total"], epss=0.1) for _ in range(count)),
+        )
+    night.service(
+        "unlikely-ones-more",
+        role="admin",
+        cves=tuple(cve(vector=VECTORS["local total"], epss=epss) for epss in [0.1] * 9 + [0.09] * 50),
+    )
+    score = {name: row["score"] for name, row in assess(night).exposures().items()}
+    assert score["likely-9"] < score["likely-10"] < score["likely-99"] == score["likely-100"] == score["likely-101"]
+    assert score["unlikely-ones-more"] == score["likely-9"]
+
+
 def test_a_dip_or_a_gap_of_epss_changes_nothing_for_seven_days() -> None:
     severities = []
     before = None
