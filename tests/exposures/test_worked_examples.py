@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,16 @@ def test_an_epss_of_any_image_counts_at_once() -> None:
     tomorrow = Night(day=day_after(DAY))
     tomorrow.service("rising", public=True, cves=(cve(id="CVE-2026-2", epss=0.6),))
     assert assess(tomorrow, before).exposures()["rising"]["severity"] == "HIGH"
+
+
+def test_a_vector_and_an_exploit_of_any_image_count_at_once_and_so_not_tomorrow_only() -> None:
+    def night(day: date) -> Night:
+        made = Night(day=day)
+        made.service("told", public=True, cves=(cve(id="CVE-2026-1", epss=0.05, exploit=True),))
+        silent = cve(id="CVE-2026-1", epss=0.05, vector=None, exploit=None, severity="LOW")
+        made.service("not-told", public=True, cves=(silent,))
+        return made
+
+    before = assess(night(DAY))
+    assert {row["likelihood"] for row in before.exposures().values()} == {"Very High"}
+    assert assess(night(day_after(DAY)), before).rows("change") == []
