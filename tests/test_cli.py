@@ -351,6 +351,7 @@ def test_explain_as_json_holds_the_steps_and_parsed_evidence(run: Run) -> None:
         "Impact",
         "Severity",
         "Score",
+        "Due",
     ]
     assert told["traits"][0]["evidence"] == [{"group": "sg-1", "ports": "443"}]
     assert told["exposure"]["tags"] == {"team": "a"}

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
-from ecs_exposure.explain import LISTED, Explanation, pairs
+from ecs_exposure.explanation import Explanation
 from ecs_exposure.exposures import STYLES, legend, severity_text
 from ecs_exposure.output import cell, clean, console
+from ecs_exposure.severity_steps import LISTED, pairs
 
 FIXES = 8
+WORST_VULNERABILITIES = 5
+ARITHMETIC = "Each rule and its source: docs/severity.md. Every input of this page: --format json."
 
 
 def print_explanation(told: Explanation, out: IO[str]) -> None:
@@ -75,10 +78,24 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
             grid(
                 [
                     (driver["rank"], coloured("", driver["severity"]), driver["driver"],
-                     f"{driver['likelihood']} × {driver['impact']}", driver["rule"])
+                     f"{driver['likelihood']} × {driver['impact']}",
+                     driver["rule"].removeprefix("reference/configuration_likelihood: "))
                     for driver in told.drivers
                 ],
                 "dim", "", "", "", "dim",
+            )
+        )  # fmt: skip
+
+    if len(told.impact_reasons) > 1 or (told.impact_reasons and row["impact"] != told.impact_reasons[0]["impact"]):
+        heading("What a compromise would give")
+        show(
+            grid(
+                [
+                    (item["impact"], item["reason"], "gone without " + " or ".join(map(clean, item["needs_traits"]))
+                     if item["needs_traits"] else "not from its own traits")
+                    for item in told.impact_reasons
+                ],
+                "bold", "", "dim",
             )
         )  # fmt: skip
 
@@ -108,7 +125,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         show(
             Text(
                 f"{path['kind']}"
-                + (f", gone without {cell(path['needs_traits'])}" if path["needs_traits"] else "")
+                + (f", gone without {' or '.join(map(clean, path['needs_traits']))}" if path["needs_traits"] else "")
                 + (f", if at all: {cell(path['unseen'])} was not seen" if path["unseen"] else ""),
                 style="dim",
             )
@@ -128,17 +145,19 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
                 "", "", "", "dim",
             )
         )  # fmt: skip
-    if told.vulnerabilities:
-        heading(f"Worst vulnerabilities ({len(told.vulnerabilities)} of {cell(row['vulnerability_count'])})")
-        show(
-            grid(
-                [
-                    (item["vulnerability_id"], item["severity"], item["packages"], _exploitation(item), _remedy(item))
-                    for item in told.vulnerabilities
-                ],
-                "", "", "", "", "dim",
-            )
-        )  # fmt: skip
+    for shown, title in (
+        (told.vulnerabilities, "Worst vulnerabilities"),
+        (told.suppressed, "Suppressed in Amazon Inspector (they count nothing)"),
+    ):
+        if shown:
+            heading(f"{title} ({min(len(shown), WORST_VULNERABILITIES)} of {len(shown)})")
+            cells = [
+                (item["vulnerability_id"], item["severity"], item["packages"], _exploitation(item), _remedy(item))
+                for item in shown[:WORST_VULNERABILITIES]
+            ]
+            show(grid(cells, "", "", "", "", "dim"))
+    if any(item.get("lev") is not None for item in told.vulnerabilities[:WORST_VULNERABILITIES]):
+        show(Text("LEV: NIST CSWP 41's estimate that it was exploited already; shown, never decisive", style="dim"))
 
     heading("What lowers it")
     helpful = [fix for fix in told.fixes if fix["score_after"] < fix["score_before"]]
@@ -188,10 +207,18 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
         ]
         show(f"{change['snapshot_date']}  {change['change']:<9} {moved}  {' '.join(traits)}{why}")
 
+    screen.print()
+    show(Text(ARITHMETIC, style="dim"))
+
 
 def _exploitation(item: Mapping[str, Any]) -> str:
-    known = "EPSS not known" if item["probability"] is None else f"p {item['probability']:.3f}"
-    words = ["known exploited" if item["kev"] else None, "exploit public" if item["exploit_available"] else None, known]
+    words = [
+        "known exploited" if item["kev"] else None,
+        "exploit public" if item["exploit_available"] else None,
+        "EPSS not known" if item["probability"] is None else f"p {item['probability']:.3f}",
+        f"LEV {item['lev']:.3f}" if item.get("lev") is not None else None,
+        None if item["counts"] else "kernel package: counts nothing",
+    ]
     return ", ".join(word for word in words if word) + (" ↺" if item["is_carried"] else "")
 
 

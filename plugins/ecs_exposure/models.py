@@ -110,8 +110,10 @@ def connect(
     if spill is None:
         return duckdb.connect(":memory:", config=config)
     config["temp_directory"] = spill
-    # Nobody reads the file again: writing its log together every 16 MB would be for nothing.
-    return duckdb.connect(f"{spill}/models.duckdb", config=config | {"checkpoint_threshold": "1TB"})
+    # Nobody reads the file again: bringing its log into it, every 16 MB or at the end, would be for nothing.
+    connection = duckdb.connect(f"{spill}/models.duckdb", config=config | {"checkpoint_threshold": "1TB"})
+    connection.execute("pragma disable_checkpoint_on_shutdown")
+    return connection
 
 
 def tables_read(connection: duckdb.DuckDBPyConnection, select: str, where: Path) -> frozenset[str]:

@@ -24,29 +24,29 @@ set_driver as (
     join exposures.image_driver as driver on driver.image_id = member.image_id
     where member.images = 1
     union all
-    select image_set_id, is_exposed, vulnerability_number, worst.image_id, worst.is_loss, worst.level, worst.millionths
+    -- Both ways where its images differ in what it costs: which is worse, the impact decides.
+    select image_set_id, is_exposed, vulnerability_number, worst.image_id, is_loss, worst.level, worst.millionths
     from (
         select
-            member.image_set_id, driver.is_exposed, driver.vulnerability_number,
+            member.image_set_id, driver.is_exposed, driver.vulnerability_number, not driver.is_availability_only as is_loss,
             max({
-                'is_loss': not driver.is_availability_only, 'level': driver.level,
-                'millionths': coalesce(round(driver.probability * 1e6)::bigint, -1), 'image_id': driver.image_id
+                'level': driver.level, 'millionths': coalesce(round(driver.probability * 1e6)::bigint, -1), 'image_id': driver.image_id
             }) as worst
         from member
         join exposures.image_driver as driver on driver.image_id = member.image_id
         where member.images > 1
-        group by member.image_set_id, driver.is_exposed, driver.vulnerability_number
+        group by member.image_set_id, driver.is_exposed, driver.vulnerability_number, driver.is_availability_only
     )
 ),
-set_ranked as (
+set_twice as (
     select
         kind.image_set_id, kind.is_exposed, kind.impact as service_impact, kind.is_dormant,
-        unnest(max({
+        max({
             'turn': (((pair.severity_level * 8 + driver.level) * 4 + list_position(['Low', 'Unknown', 'Medium', 'High'], pair.impact) - 1)
                 * 2000000 + driver.millionths + 2) * 16777216 + driver.vulnerability_number,
             'vulnerability_number': driver.vulnerability_number, 'image_id': driver.image_id,
             'impact': pair.impact, 'severity': pair.severity
-        }, 10)) as worst
+        }, 20) as worst
     from (select distinct image_set_id, is_exposed, impact, is_dormant from alike where image_set_id is not null) as kind
     join set_driver as driver on driver.image_set_id = kind.image_set_id and driver.is_exposed = kind.is_exposed
     join exposures.severity_pair as pair
@@ -54,6 +54,15 @@ set_ranked as (
         and pair.impact = case when driver.is_loss then kind.impact else 'Low' end
         and pair.severity_cap = '' and pair.is_dormant = kind.is_dormant
     group by kind.image_set_id, kind.is_exposed, kind.impact, kind.is_dormant
+),
+set_ranked as (
+    select
+        * exclude (worst),
+        unnest(list_filter(worst, lambda item, index:
+            index = 1 or worst[index - 1].vulnerability_number <> item.vulnerability_number
+                and not list_contains(list_transform(worst[1:index - 1], lambda before: before.vulnerability_number), item.vulnerability_number)
+        )[1:10]) as worst
+    from set_twice
 ),
 -- Named and explained once per image, whatever sets and services it is in.
 explained as (

@@ -25,7 +25,7 @@ from ecs_exposure.securityhub.documents import finding_batches
 SQL = Path(__file__).parents[2] / "sql"
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
-GLOBAL = ("account", "role", "role_statement", "vpc_origin", "accelerator_endpoint")
+GLOBAL = ("account", "role", "role_statement", "role_trust", "vpc_origin", "accelerator_endpoint")
 DAY = date(2026, 11, 2)
 
 Row = dict[str, Any]
@@ -43,6 +43,12 @@ _ROLES: dict[str, tuple[list[str], list[str]]] = {
     "admin": (["*"], ["*"]),
     "path": (["iam:putrolepolicy"], ["*"]),
     "shell": (["ssm:startsession"], ["*"]),
+    "trust": (["iam:updateassumerolepolicy"], ["*"]),
+    "minting": (["iam:createaccesskey"], ["*"]),
+    "executor": (["iam:passrole", "ec2:runinstances"], ["*"]),
+    "swap": (["iam:passrole", "ec2:associateiaminstanceprofile"], ["*"]),
+    "hijack": (["iam:passrole", "ecs:runtask"], ["*"]),
+    "chain": (["sts:assumerole"], ["*"]),
 }
 _COLLECTED = datetime(2026, 11, 2, 3, tzinfo=UTC)
 
@@ -89,10 +95,11 @@ def vector_columns(vector: str | None) -> Row:
 @dataclass(frozen=True)
 class Shape:
     """What a service is. `public` is an address on a routed subnet and an open group, `balancer` a load balancer's
-    scheme, `role` scoped, data, service_admin, admin, path (makes itself administrator), shell (opens sessions),
-    missing or None, `credential` generic or provider, `mounts` host paths with whether they are read-only, `user` and
-    `has_writable_root` of every container, `scan` Inspector's status of its images (None: never scanned, `public`: not
-    in ECR), `sidecar` a second image's CVEs.
+    scheme. `role` is one of _ROLES (path to hijack make it administrator, shell opens sessions, chain assumes any
+    role), administrator_next (assumes one that trusts it), missing or None; `instance_role` that of a host whose
+    metadata the containers reach. `credential` is generic or provider, `mounts` host paths with whether they are
+    read-only, `user` and `has_writable_root` of every container. `scan` is Inspector's status of its images (None:
+    never scanned, `public`: not in ECR), `sidecar` a second image's CVEs, `sidecar_scan` its status if not the same.
     """
 
     public: bool = False
@@ -106,6 +113,8 @@ class Shape:
     cves: tuple[Row, ...] = ()
     sidecar: tuple[Row, ...] | None = None
     scan: str | None = "ACTIVE"
+    sidecar_scan: str | None = "same"
+    instance_role: str | None = None
     credential: str | None = None
     is_privileged: bool = False
     capabilities: tuple[str, ...] = ()
@@ -199,7 +208,9 @@ class Night:
             self._task(name, shape, account_id, definition, subnet)
         if shape.scan != "public":
             for container, cves in shape.images.items():
-                self._findings(f"{name}-{container}", account_id, cves, shape.scan)
+                is_own = container == "sidecar" and shape.sidecar_scan != "same"
+                scan = shape.sidecar_scan if is_own else shape.scan
+                self._findings(f"{name}-{container}", account_id, cves, scan)
         return key
 
     def _definition(self, name: str, shape: Shape, account_id: str, definition: str) -> None:
@@ -243,17 +254,35 @@ class Night:
                     "is_provider_pattern": shape.credential == "provider",
                 },
             )  # fmt: skip
-        if shape.role in _ROLES:
-            actions, resources = _ROLES[shape.role]
-            self.add(account_id, "role", {"role_arn": role, "role_name": name})
-            statement = {
-                "role_arn": role,
-                "policy_kind": "inline",
-                "policy_name": "p",
+        if shape.role == "administrator_next":
+            self._role(account_id, f"{role}-next", "admin")
+            trusted = {
+                "role_arn": f"{role}-next",
                 "statement_index": 0,
                 "effect": "Allow",
+                "actions": ["sts:assumerole"],
             }
-            self.add(account_id, "role_statement", statement | {"actions": actions, "resources": resources})
+            self.add(account_id, "role_trust", trusted | {"principals": [f"AWS:{role}"]})
+            self._role(account_id, role, "chain", resources=[f"{role}-next"])
+        elif shape.role in _ROLES:
+            self._role(account_id, role, shape.role)
+        if shape.instance_role:
+            self._role(account_id, f"{role}-host", shape.instance_role, [f"arn:profile:{name}"])
+
+    def _role(
+        self,
+        account_id: str,
+        role: str,
+        kind: str,
+        profiles: list[str] | None = None,
+        resources: list[str] | None = None,
+    ) -> None:
+        actions, everything = _ROLES[kind]
+        name = role.rpartition("/")[2]
+        self.add(account_id, "role", {"role_arn": role, "role_name": name, "instance_profile_arns": profiles or []})
+        statement = {"role_arn": role, "policy_kind": "inline", "policy_name": "p", "statement_index": 0}
+        allowed = {"effect": "Allow", "actions": actions, "resources": resources or everything}
+        self.add(account_id, "role_statement", statement | allowed)
 
     def _target(self, name: str) -> str:
         return f"arn:aws:elasticloadbalancing:{REGION}:{ACCOUNT}:targetgroup/{name}/1"
@@ -326,7 +355,9 @@ class Night:
                 "ec2_instance_id": f"i-{name}",
             }
             self.add(account_id, "container_instance", host)
-            metadata = {"http_tokens": "required", "http_put_response_hop_limit": 1, "http_endpoint": "enabled"}
+            hops = 2 if shape.instance_role else 1
+            metadata = {"http_tokens": "required", "http_put_response_hop_limit": hops, "http_endpoint": "enabled"}
+            metadata["instance_profile_arn"] = f"arn:profile:{name}" if shape.instance_role else None
             self.add(account_id, "instance", touching | metadata | {"instance_id": f"i-{name}"})
         for container in shape.images:
             running = {"task_arn": task, "resource_id": key, "container_name": container}

@@ -32,6 +32,11 @@ def results() -> Results:
     night.service(
         "two-images", public=True, cves=(cve(id="CVE-2026-1", epss=0.5),), sidecar=(cve(id="CVE-2026-1", epss=0.5),)
     )
+    night.service(
+        "kernel-beside",
+        cves=(cve(id="CVE-2026-2", kev=True, packages=("zlib",)),),
+        sidecar=(cve(id="CVE-2026-2", kev=True, packages=("linux-libc-dev",)),),
+    )
     night.service("one-bad-image", public=True, cves=(cve(epss=0.5),), sidecar=(cve(vector=PARTIAL),))
     night.service(
         "escape", launch_type="EC2", network_mode="bridge", is_privileged=True, mounts=(("/var/run/docker.sock", True),)
@@ -57,6 +62,27 @@ def test_as_is_is_the_exposure(results: Results) -> None:
     for row in results.rows("exposure"):
         said = as_is[row["resource_id"]]
         assert (said["severity"], said["score"]) == (row["severity"], row["score"])
+
+
+REASONS = {
+    "admin": {"the task role allows administration": ["administrative_access_policy"]},
+    "shell": {"the task role can go further (access existing executor path)": ["has_access_existing_executor_path"]},
+    "escape": {
+        "host escape: privileged container on a host of ours": ["task_definition_privileged"],
+        "host escape: container runtime socket": ["container_runtime_socket_mounted", "root_filesystem_access"],
+    },
+    "tracer": {
+        "host escape: host process namespace with SYS_PTRACE": ["dangerous_linux_capability", "host_process_namespace"]
+    },
+    "direct": {},
+}
+
+
+@pytest.mark.parametrize("service", REASONS)
+def test_each_reason_for_an_impact_names_the_traits_it_needs(results: Results, service: str) -> None:
+    rows = results.rows("impact_reason", service)
+    assert {row["reason"]: row["needs_traits"] for row in rows} == REASONS[service]
+    assert {row["impact"] for row in rows} == ({"Medium"} if service == "shell" else {"High"} if rows else set())
 
 
 @pytest.mark.parametrize("trait", ["public_ip", "open_security_group"])
@@ -125,6 +151,14 @@ def test_a_vulnerability_of_two_images_survives_the_loss_of_one(results: Results
         digest_of("one-bad-image-web"): "LOW",
         digest_of("one-bad-image-sidecar"): "HIGH",
     }
+
+
+def test_a_kernel_package_in_another_image_does_not_keep_a_vulnerability(results: Results) -> None:
+    # KEV, not exposed, automatable, total: 3 days (Very High) × Low is HIGH; of kernel packages alone nothing is left.
+    assert results.exposures()["kernel-beside"]["severity"] == "HIGH"
+    image = digest_of("kernel-beside-web")
+    assert after(results, "kernel-beside", "package") == {f"zlib@{image}": "INFORMATIONAL"}
+    assert after(results, "kernel-beside", "image")[image] == "INFORMATIONAL"
 
 
 def test_no_removal_raises(results: Results) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def test_worked_example(exposures: dict[str, Row], name: str) -> None:
                 assert wanted in row["impact_reason"], row
             case "trait", _:
                 assert wanted in row["traits"], row
+            case "due", _:
+                assert row["due_date"] == (None if wanted is None else day_after(DAY, wanted)), row
+            case "score", _:
+                assert row["score"] == pytest.approx(wanted, abs=1e-3), row
             case "no_trait", _:
                 assert wanted not in row["traits"], row
             case _:
@@ -107,6 +112,25 @@ def test_scores_order_by_highest_p_then_likely_ones_then_all_together() -> None:
     assert exposures["and-a-likely"]["exploit_probability"] == 0.92
 
 
+def test_likely_ones_count_up_to_ninety_nine() -> None:
+    night = Night()
+    for count in (9, 10, 99, 100, 101):
+        # Local ones, so that the third criterion says nothing.
+        night.service(
+            f"likely-{count}",
+            role="admin",
+            cves=tuple(cve(vector=VECTORS["local total"], epss=0.1) for _ in range(count)),
+        )
+    night.service(
+        "unlikely-ones-more",
+        role="admin",
+        cves=tuple(cve(vector=VECTORS["local total"], epss=epss) for epss in [0.1] * 9 + [0.09] * 50),
+    )
+    score = {name: row["score"] for name, row in assess(night).exposures().items()}
+    assert score["likely-9"] < score["likely-10"] < score["likely-99"] == score["likely-100"] == score["likely-101"]
+    assert score["unlikely-ones-more"] == score["likely-9"]
+
+
 def test_a_dip_or_a_gap_of_epss_changes_nothing_for_seven_days() -> None:
     severities = []
     before = None
@@ -130,3 +154,16 @@ def test_an_epss_of_any_image_counts_at_once() -> None:
     tomorrow = Night(day=day_after(DAY))
     tomorrow.service("rising", public=True, cves=(cve(id="CVE-2026-2", epss=0.6),))
     assert assess(tomorrow, before).exposures()["rising"]["severity"] == "HIGH"
+
+
+def test_a_vector_and_an_exploit_of_any_image_count_at_once_and_so_not_tomorrow_only() -> None:
+    def night(day: date) -> Night:
+        made = Night(day=day)
+        made.service("told", public=True, cves=(cve(id="CVE-2026-1", epss=0.05, exploit=True),))
+        silent = cve(id="CVE-2026-1", epss=0.05, vector=None, exploit=None, severity="LOW")
+        made.service("not-told", public=True, cves=(silent,))
+        return made
+
+    before = assess(night(DAY))
+    assert {row["likelihood"] for row in before.exposures().values()} == {"Very High"}
+    assert assess(night(day_after(DAY)), before).rows("change") == []

@@ -118,6 +118,15 @@ _TABLES = (
         ),
     ),
     table(
+        "impact_reason", "one row per service × reason why its compromise would cost more than Low", "resource_id reason needs_traits",
+        (
+            *_RESOURCE,
+            column("impact", STRING, "impact the reason gives: the service's is High if any is, else Medium if any is, else Unknown", nullable=False, values=("High", "Medium", "Unknown")),
+            column("reason", STRING, "what a compromise would give", nullable=False),
+            column("needs_traits", STRINGS, "traits without any one of which the reason is gone, sorted; empty when none of them takes it away", nullable=False),
+        ),
+    ),
+    table(
         "path", "one row per way the internet reaches a service", "resource_id path_id",
         (
             *_RESOURCE,
