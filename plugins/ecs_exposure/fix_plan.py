@@ -34,7 +34,8 @@ def fix_plan(
     where: str = "true",
     parameters: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
-    """Rows of the result table `fix_plan`, without its day, over the published exposures that `where` chooses.
+    """Rows of the result table `fix_plan`, without its day, over the published exposures that `where` chooses: changes
+    that lower something, by themselves or with those before them.
 
     Reads `exposure`, `remediation` and `remediation_outcome` of `schema`; `weights` are reference/severity.csv's by
     severity; `where` is a condition on `exposure` with its `parameters`.
@@ -70,9 +71,10 @@ def fix_plan(
         group by all order by remediation_id"""
     ).fetchall()
     order = _greedy(services, outcome, touched, len(changes), weights)
-    members: list[list[int]] = [[] for _ in changes]
+    members: dict[int, list[int]] = {change: [] for change, _ in order}
     for service, change in zip(touched["service"].tolist(), touched["change"].tolist(), strict=True):
-        members[change].append(service)
+        if change in members:
+            members[change].append(service)
     rows = []
     for rank, (change, effect) in enumerate(order, 1):
         identity, kind, account_id, region, name, detail, traits = changes[change]
@@ -131,8 +133,11 @@ def _greedy(
         }
         # Rounded: a sum of the same scores in another order is the same effect.
         order = np.lexsort((np.arange(changes), -np.round(score_removed, 6), -weight_removed, done))
-        chosen = order[:1] if len(plan) < GREEDY else order[: changes - len(plan)]
-        for item in chosen.tolist():
+        # Past the greedy ranks all that still lowers a severity is told at once.
+        is_greedy = len(plan) < GREEDY
+        for item in (order[:1] if is_greedy else order[: changes - len(plan)]).tolist():
+            if (score_removed if is_greedy else weight_removed)[item] <= 0:
+                return plan
             effect = {
                 name: round(float(values[item]), 6)
                 if name.endswith(("score_removed", "weight_removed"))
@@ -140,9 +145,11 @@ def _greedy(
                 for name, values in effects.items()
             }
             plan.append((item, effect))
-            done[item] = True
-            mine = change == item
-            state[service[mine]] = begin[service[mine]] + ((state[service[mine]] - begin[service[mine]]) | bit[mine])
+        if not is_greedy:
+            return plan
+        done[plan[-1][0]] = True
+        mine = change == plan[-1][0]
+        state[service[mine]] = begin[service[mine]] + ((state[service[mine]] - begin[service[mine]]) | bit[mine])
     return plan
 
 

@@ -313,8 +313,12 @@ def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer
 def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_read: bool) -> None:
     target = f'{model.folder}."{model.stem}"'
     declared = model.result
+    # What no model reads is computed once, when it is asked for.
+    kind = "table" if is_read else "view"
     if declared is None:
-        connection.execute(f"create or replace table {target} as {model.select}")
+        connection.execute(
+            f"create or replace {'table' if model.folder == 'traits' else kind} {target} as {model.select}"
+        )
         if model.folder == "traits" and _columns(connection, target) != TRAIT_COLUMNS:
             raise ModelError(f"{model.path}: a trait selects exactly {', '.join(TRAIT_COLUMNS)}")
         return
@@ -332,8 +336,6 @@ def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_read: boo
         else f'cast("{name}" as {types[name]}) as "{name}"'
         for name in declared.column_names
     )
-    # What no model reads is computed once, when the result is written.
-    kind = "table" if is_read else "view"
     connection.execute(f"create or replace {kind} {target} as select {listed} from ({model.select}\n)")
 
 

@@ -64,22 +64,27 @@ set_ranked as (
         )[1:10]) as worst
     from set_twice
 ),
--- Named and explained once per image, whatever sets and services it is in.
-explained as (
-    select
-        driver.image_id, driver.is_exposed, driver.vulnerability_number, number.vulnerability_id, rule.likelihood, rule.rule,
-        to_json({
-            'kev': cve.kev, 'is_exposed': driver.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
-            'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
-            'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome, 'is_decided_by_cisa': cve.is_decided
-        })::varchar as inputs
+-- Named and explained once per image, whatever sets and services it is in. As a table of its own: the optimiser would else pair
+-- the few with every rule before it knows which.
+known as materialized (
+    select driver.is_exposed, cve.*
     from (
         select distinct worst.image_id as image_id, is_exposed, worst.vulnerability_number as vulnerability_number from set_ranked
     ) as driver
     join resources.image_cve as cve on cve.image_id = driver.image_id and cve.vulnerability_number = driver.vulnerability_number
-    join resources.vulnerability_number as number on number.vulnerability_number = driver.vulnerability_number
+),
+explained as (
+    select
+        cve.image_id, cve.is_exposed, cve.vulnerability_number, number.vulnerability_id, rule.likelihood, rule.rule,
+        to_json({
+            'kev': cve.kev, 'is_exposed': cve.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
+            'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
+            'is_availability_only': cve.is_availability_only, 'bod_26_04': rule.outcome, 'is_decided_by_cisa': cve.is_decided
+        })::varchar as inputs
+    from known as cve
+    join resources.vulnerability_number as number on number.vulnerability_number = cve.vulnerability_number
     join exposures.vulnerability_likelihood as rule
-        on rule.is_exposed = driver.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
+        on rule.is_exposed = cve.is_exposed and rule.is_kev = cve.kev and rule.is_automatable = cve.automatable
         and rule.technical_impact = case when cve.is_total then 'total' else 'partial' end
         and rule.is_exploitation_likely = cve.is_exploitation_likely and rule.high_priority = cve.high_priority
         and rule.is_decided = cve.is_decided

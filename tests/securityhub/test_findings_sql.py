@@ -303,7 +303,7 @@ def test_findings_are_the_same_and_in_order_however_many_processes_build_them(as
     assert _table(assessed.connection, None).equals(alone)
 
 
-def test_a_process_that_cannot_build_its_share_is_told(assessed: Assessed, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_cannot_hash_its_share_is_told(assessed: Assessed, capfd: pytest.CaptureFixture[str]) -> None:
     assessed.exposure()
     assessed.rows()
     _many(assessed.connection, 1100)

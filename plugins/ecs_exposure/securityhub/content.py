@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 # Evidence keys whose values change without anyone changing the service.
 VOLATILE_KEYS = frozenset(
     {
@@ -46,7 +48,10 @@ _BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
 @lru_cache(maxsize=256)
 def evidence_of(text: str | None) -> list[Any]:
     """A trait's evidence, decoded; several readers ask for the same in turn, so it is not to be changed."""
-    evidence = json.loads(text or "[]")
+    try:
+        evidence = msgspec.json.decode(text or "[]")
+    except (msgspec.DecodeError, UnicodeEncodeError):  # half of a character, which only json reads
+        evidence = json.loads(text or "[]")
     return evidence if isinstance(evidence, list) else [evidence]
 
 
@@ -105,8 +110,11 @@ def content_hash(row: Mapping[str, Any]) -> str:
         "vulnerability_ids": sorted(row["durable_vulnerability_ids"]),
         "fixes": sorted(row["lowering_fixes"]),
     }
-    return hashlib.sha256(_canonical(said).encode()).hexdigest()
+    return hashlib.sha256(_canonical(said)).hexdigest()
 
 
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+def _canonical(value: Any) -> bytes:
+    try:
+        return msgspec.json.encode(value, order="sorted")
+    except UnicodeEncodeError:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()

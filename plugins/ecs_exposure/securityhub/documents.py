@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from datetime import date
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FINDING = RESULTS["finding"]
 ROWS_A_BATCH = 1_000  # they take some 8 KB each: never all of them at once
-ROWS_A_PROCESS = 5_000  # fewer are done before another process has started
+BATCHES_ALONE = 5  # fewer are done before another process has started
 MAX_PROCESSES = 4
 
 _DATES = ("snapshot_date", "observed_date", "first_observed_date", "due_date")
@@ -50,45 +50,50 @@ def finding_batches(connection: Cursor, partition: str, processes: int | None = 
     """Batches of the result table `finding`, in the order of resource_id, from the model `findings.finding`.
 
     `processes`, this one included, is by default as many as there are cores and work for. Raises RuntimeError when a
-    process ends before its batch is built; what it said is on standard error.
+    process ends before its batch is hashed; what it said is on standard error.
     """
-    cursor = connection.cursor()
+    reader = connection.cursor().sql(_ROW).to_arrow_reader(ROWS_A_BATCH)
+    first = list(islice(reader, BATCHES_ALONE))
     if processes is None:
-        ((total,),) = cursor.execute("select count(*) from findings.finding").fetchall()
-        processes = min(os.cpu_count() or 1, MAX_PROCESSES, 1 + total // ROWS_A_PROCESS)
-    reader = cursor.sql(_ROW).to_arrow_reader(ROWS_A_BATCH)
+        processes = 1 if len(first) < BATCHES_ALONE else min(os.cpu_count() or 1, MAX_PROCESSES)
+    batches = chain(first, reader)
     with ExitStack() as running:
-        others = [running.enter_context(_Builder(partition, reader.schema)) for _ in range(processes - 1)]
-        while share := list(islice(reader, len(others) + 1)):
+        others = [running.enter_context(_Hasher(partition, _said(reader.schema))) for _ in range(processes - 1)]
+        while share := list(islice(batches, len(others) + 1)):
             *sent, own = share
-            for builder, batch in zip(others, sent, strict=False):
-                builder.send(batch)
-            built = finding_batch(own, partition)
-            for builder, _ in zip(others, sent, strict=False):
-                yield builder.receive()
-            yield built
+            for hasher, batch in zip(others, sent, strict=False):
+                hasher.send(batch.drop_columns(["content"]))
+            hashed = finding_batch(own.drop_columns(["content"]), partition)
+            for hasher, batch in zip(others, sent, strict=False):
+                yield _with_content(hasher.receive(), batch)
+            yield _with_content(hashed, own)
+
+
+def _said(schema: pa.Schema) -> pa.Schema:
+    return schema.remove(schema.get_field_index("content"))
+
+
+def _with_content(hashed: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
+    index = hashed.schema.get_field_index("content")
+    return hashed.set_column(index, hashed.schema.field(index), batch.column("content"))
 
 
 def finding_batch(batch: pa.RecordBatch, partition: str) -> pa.RecordBatch:
-    """The rows of `finding` for rows of `findings.finding` with their content."""
-    content = batch.column("content")
-    rows = []
-    for row in batch.drop_columns(["content"]).to_pylist():
-        rows.append(
-            {
-                "snapshot_date": row["snapshot_date"],
-                "account_id": row["account_id"],
-                "region": row["region"],
-                "resource_id": row["resource_id"],
-                "finding_id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
-                "content_hash": content_hash(row),
-                "severity": row["severity"],
-                "content": "",
-            }
-        )
-    table = FINDING.to_arrow(rows)
-    index = table.schema.get_field_index("content")
-    return table.set_column(index, table.field(index), content).to_batches()[0]
+    """The rows of `finding` for rows of `findings.finding`, their content left empty."""
+    rows = [
+        {
+            "snapshot_date": row["snapshot_date"],
+            "account_id": row["account_id"],
+            "region": row["region"],
+            "resource_id": row["resource_id"],
+            "finding_id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
+            "content_hash": content_hash(row),
+            "severity": row["severity"],
+            "content": "",
+        }
+        for row in batch.to_pylist()
+    ]
+    return FINDING.to_arrow(rows).to_batches()[0]
 
 
 def document(content: str, texts: Mapping[str, TraitText], partition: str) -> str:
@@ -110,8 +115,8 @@ def document(content: str, texts: Mapping[str, TraitText], partition: str) -> st
     return as_json(to_asff(row, partition))
 
 
-class _Builder:
-    """A process that builds one batch at a time."""
+class _Hasher:
+    """A process that hashes one batch at a time; what the findings say beyond that stays here."""
 
     def __init__(self, partition: str, schema: pa.Schema) -> None:
         root = str(Path(__file__).parents[2])
@@ -147,7 +152,7 @@ class _Builder:
             raise self._ended() from None
 
     def _ended(self) -> RuntimeError:
-        return RuntimeError(f"a process that builds findings ended with {self._process.wait()}; see standard error")
+        return RuntimeError(f"a process that hashes findings ended with {self._process.wait()}; see standard error")
 
 
 def _serve(partition: str) -> None:
