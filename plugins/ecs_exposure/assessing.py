@@ -25,7 +25,7 @@ from ecs_exposure.settings import Settings
 log = logging.getLogger(__name__)
 
 MEMORY_MB = 1_300
-MEMORY_MB_A_MILLION_FINDINGS = 700
+MEMORY_MB_A_MILLION_FINDINGS = 900
 """What DuckDB may hold in memory: at least so much, and more for many image findings, which all are folded at once.
 Without a limit it takes most of the machine; beyond it, it works on disk.
 """
@@ -153,18 +153,21 @@ def _database(
 def _result_tables(
     connection: duckdb.DuckDBPyConnection, settings: Settings, day: date, made: Iterable[str]
 ) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
-    for name in made:
-        declared = RESULTS[name.partition(".")[2]]
-        order = ", ".join(f'"{column}"' for column in declared.key)
-        reader = connection.sql(f"select * from {name} order by {order}").to_arrow_reader(50_000)
-        yield declared.name, _cast(reader, declared)
-    weights = dict(connection.execute("select severity, weight from reference.severity").fetchall())
-    planned = ({"snapshot_date": day, **row} for row in fix_plan(connection, "exposures", weights))
-    yield "fix_plan", RESULTS["fix_plan"].to_arrow(planned)
-    coverage = connection.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
-    yield "coverage", coverage.cast(RESULTS["coverage"].schema)
+    """Each table's rows, on a cursor of its own; the longest first, so that nothing waits for them at the end."""
     findings = finding_batches(connection, settings.partition)
     yield "finding", pa.RecordBatchReader.from_batches(RESULTS["finding"].schema, findings)
+    for name in sorted(made, key=lambda model: model != "resources.image_vulnerability"):
+        declared = RESULTS[name.partition(".")[2]]
+        order = ", ".join(f'"{column}"' for column in declared.key)
+        reader = connection.cursor().sql(f"select * from {name} order by {order}").to_arrow_reader(50_000)
+        yield declared.name, _cast(reader, declared)
+    own = connection.cursor()
+    weights = dict(own.execute("select severity, weight from reference.severity").fetchall())
+    planned = fix_plan(own, "exposures", weights)
+    planned = planned.add_column(0, "snapshot_date", pa.array([day] * planned.num_rows, pa.date32()))
+    yield "fix_plan", planned.cast(RESULTS["fix_plan"].schema)
+    coverage = own.sql("select * from snapshot.coverage order by account_id, region, dataset").to_arrow_table()
+    yield "coverage", coverage.cast(RESULTS["coverage"].schema)
 
 
 def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:

@@ -12,19 +12,28 @@ from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 GREEDY = 50
 """Ranks that count what is left after those above them; the others count what is left after these."""
 
-SEVERITY_LEVELS = {"CRITICAL": 5, "HIGH": 4, "MEDIUM": 3, "LOW": 2, "INFORMATIONAL": 1}
-
-_WORDS = {
-    "image": "Rebuild the images of repository {name} on patched packages and redeploy",
-    "role": "Narrow role {name} to what its tasks use",
-    "security_group": "Close what group {name} opens to the internet",
-    "task_definition": "Register a revision of task definition {name} without its weaknesses and redeploy",
-    "service": "Turn off settings of service {name}",
+_LEVELS = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")  # by their level, from 0
+_HIGH, _CRITICAL = 3, 4
+_PLANNED: dict[str, Any] = {
+    name: pa.array([], pa.float64() if name in ("score_removed", "weight_removed") else pa.int64())
+    for name in ("rank", "change", "lowered", "critical_removed", "high_removed", "score_removed", "weight_removed")
 }
+
+_DESCRIBED = """case change.kind
+        when 'image' then 'Rebuild the images of repository ' || change.name || ' on patched packages and redeploy'
+        when 'role' then 'Narrow role ' || split_part(change.name, '/', -1) || ' to what its tasks use'
+        when 'security_group' then 'Close what group ' || change.name || ' opens to the internet'
+        when 'task_definition'
+            then 'Register a revision of task definition ' || change.name || ' without its weaknesses and redeploy'
+        else 'Turn off settings of service ' || split_part(change.name, '/', -1)
+    end || coalesce(': ' || change.detail, case when len(change.traits) > 0 then
+        ': ' || replace(array_to_string(change.traits[1:4], ', '), '_', ' ')
+        || case when len(change.traits) > 4 then ' and ' || (len(change.traits) - 4) || ' more' else '' end end, '')"""
 
 
 def fix_plan(
@@ -33,7 +42,7 @@ def fix_plan(
     weights: dict[str, float],
     where: str = "true",
     parameters: Mapping[str, Any] | None = None,
-) -> list[dict[str, Any]]:
+) -> pa.Table:
     """Rows of the result table `fix_plan`, without its day, over the published exposures that `where` chooses: changes
     that lower something, by themselves or with those before them.
 
@@ -46,116 +55,93 @@ def fix_plan(
         from {schema}.exposure where severity <> 'INFORMATIONAL' and ({where})""",
         dict(parameters) if parameters else None,
     )
-    services = connection.execute("select resource_id, severity, score, owner from planned order by service").fetchall()
+    connection.execute(
+        f"""create or replace temp table touched as
+        select planned.service, planned.resource_id, planned.owner, remediation.* exclude (resource_id),
+            dense_rank() over (order by remediation.remediation_id) - 1 as change
+        from {schema}.remediation as remediation join planned using (resource_id)"""
+    )
     outcome = connection.execute(
-        f"""select service, changes, severity, score from (
+        f"""select service, list_position($levels, severity) - 1 as level, score from (
             select service, 0 as changes, severity, score from planned
             union all
             select planned.service, outcome.changes, outcome.severity, outcome.score
             from {schema}.remediation_outcome as outcome join planned using (resource_id)
-        ) order by service, changes"""
+        ) order by service, changes""",
+        {"levels": list(_LEVELS)},
     ).fetchnumpy()
-    touched = connection.execute(
-        f"""select planned.service, remediation.position,
-            dense_rank() over (order by remediation.remediation_id) - 1 as change
-        from {schema}.remediation as remediation join planned using (resource_id)"""
-    ).fetchnumpy()
-    changes = connection.execute(
-        f"""select remediation_id, kind, remediation_account_id, remediation_region, name, min(detail),
-            list_sort(list(distinct trait))
-        from (
-            select remediation.* exclude (traits),
-                unnest(case when len(traits) = 0 then [null] else traits end) as trait
-            from {schema}.remediation as remediation join planned using (resource_id)
+    touched = connection.execute("select service, position, change from touched").fetchnumpy()
+    connection.register("plan", _greedy(outcome, touched, [weights[name] for name in _LEVELS]))
+    rows = connection.sql(
+        f"""with change as (
+            select
+                change, remediation_id, kind, remediation_account_id, remediation_region, name, min(detail) as detail,
+                list_sort(list_distinct(flatten(list(traits)))) as traits,
+                list_sort(list(resource_id)) as resource_ids,
+                coalesce(list_sort(list(distinct owner) filter (where owner is not null)), []) as owners
+            from touched
+            where change in (select change from plan)
+            group by all
         )
-        group by all order by remediation_id"""
-    ).fetchall()
-    order = _greedy(services, outcome, touched, len(changes), weights)
-    members: dict[int, list[int]] = {change: [] for change, _ in order}
-    for service, change in zip(touched["service"].tolist(), touched["change"].tolist(), strict=True):
-        if change in members:
-            members[change].append(service)
-    rows = []
-    for rank, (change, effect) in enumerate(order, 1):
-        identity, kind, account_id, region, name, detail, traits = changes[change]
-        touches = [services[service] for service in members[change]]
-        rows.append(
-            {
-                "rank": rank,
-                "remediation_id": identity,
-                "kind": kind,
-                "remediation_account_id": account_id,
-                "remediation_region": region,
-                "name": name,
-                "description": _description(kind, name, detail, [trait for trait in traits if trait]),
-                "resource_ids": sorted(service[0] for service in touches),
-                "owners": sorted({service[3] for service in touches if service[3]}),
-                **effect,
-            }
-        )
+        select
+            plan.rank, change.remediation_id, change.kind, change.remediation_account_id, change.remediation_region,
+            change.name, {_DESCRIBED} as description, change.resource_ids, change.owners, plan.* exclude (rank, change)
+        from plan
+        join change using (change)
+        order by plan.rank"""
+    ).to_arrow_table()
+    connection.unregister("plan")
     return rows
 
 
-def _greedy(
-    services: Sequence[Sequence[Any]],
-    outcome: dict[str, Any],
-    touched: dict[str, Any],
-    changes: int,
-    weights: dict[str, float],
-) -> list[tuple[int, dict[str, Any]]]:
-    """(change, effect) in the order of the plan."""
-    level = np.array([SEVERITY_LEVELS[severity] for severity in outcome["severity"]], dtype=np.int8)
+def _greedy(outcome: dict[str, Any], touched: dict[str, Any], weights: Sequence[float]) -> pa.Table:
+    """rank, change and its effect, in the order of the plan.
+
+    outcome: service, level and score for every set of a service's changes, ordered by service and set (0 is none).
+    touched: a row per service and change, with the change's bit in the sets.
+    """
+    level = outcome["level"].astype(np.int8)
     score = np.asarray(outcome["score"], dtype=np.float64)
-    by_level = np.array([0.0] + [weights[name] for name in sorted(SEVERITY_LEVELS, key=SEVERITY_LEVELS.__getitem__)])
-    weight = by_level[level]
+    weight = np.array(weights)[level]
+    services = int(outcome["service"].max()) + 1 if len(score) else 0
     # Sets of a service are stored densely, in the order of their bits: its row plus the set is the set's row.
-    state = np.searchsorted(outcome["service"], np.arange(len(services)))
-    begin = state.copy()
+    begin = np.searchsorted(outcome["service"], np.arange(services))
+    state = begin.copy()
     service, change = touched["service"].astype(np.int64), touched["change"].astype(np.int64)
     bit = np.left_shift(1, touched["position"].astype(np.int64))
+    changes = int(change.max()) + 1 if len(change) else 0
     done = np.zeros(changes, dtype=bool)
-    plan: list[tuple[int, dict[str, Any]]] = []
+    parts: list[dict[str, Any]] = []
 
     def sums(values: Any) -> Any:
         return np.bincount(change, weights=values, minlength=changes)
 
-    while len(plan) < changes:
+    for rank in range(1, min(GREEDY + 1, changes) + 1):
         now = state[service]
         then = begin[service] + ((now - begin[service]) | bit)
-        score_removed = sums(score[now] - score[then])
-        weight_removed = sums(weight[now] - weight[then])
         effects = {
-            "lowered": sums(level[then] < level[now]),
-            "critical_removed": sums((level[now] == 5) & (level[then] < 5)),
-            "high_removed": sums((level[now] == 4) & (level[then] < 4)),
-            "score_removed": score_removed,
-            "weight_removed": weight_removed,
+            "lowered": sums(level[then] < level[now]).astype(np.int64),
+            "critical_removed": sums((level[now] == _CRITICAL) & (level[then] < _CRITICAL)).astype(np.int64),
+            "high_removed": sums((level[now] == _HIGH) & (level[then] < _HIGH)).astype(np.int64),
+            # Rounded: a sum of the same scores in another order is the same effect.
+            "score_removed": np.round(sums(score[now] - score[then]), 6),
+            "weight_removed": sums(weight[now] - weight[then]),
         }
-        # Rounded: a sum of the same scores in another order is the same effect.
-        order = np.lexsort((np.arange(changes), -np.round(score_removed, 6), -weight_removed, done))
+        order = np.lexsort((np.arange(changes), -effects["score_removed"], -effects["weight_removed"], done))
         # Past the greedy ranks all that still lowers a severity is told at once.
-        is_greedy = len(plan) < GREEDY
-        for item in (order[:1] if is_greedy else order[: changes - len(plan)]).tolist():
-            if (score_removed if is_greedy else weight_removed)[item] <= 0:
-                return plan
-            effect = {
-                name: round(float(values[item]), 6)
-                if name.endswith(("score_removed", "weight_removed"))
-                else int(values[item])
-                for name, values in effects.items()
-            }
-            plan.append((item, effect))
-        if not is_greedy:
-            return plan
-        done[plan[-1][0]] = True
-        mine = change == plan[-1][0]
+        if rank > GREEDY:
+            chosen = order[: changes - rank + 1]
+            chosen = chosen[effects["weight_removed"][chosen] > 0]
+        else:
+            chosen = order[:1]
+            chosen = chosen[effects["score_removed"][chosen] > 0]
+        parts.append(
+            {"rank": rank + np.arange(len(chosen)), "change": chosen}
+            | {name: values[chosen] for name, values in effects.items()}
+        )
+        if not len(chosen):
+            break
+        done[chosen] = True
+        mine = change == chosen[0]
         state[service[mine]] = begin[service[mine]] + ((state[service[mine]] - begin[service[mine]]) | bit[mine])
-    return plan
-
-
-def _description(kind: str, name: str, detail: str | None, traits: Sequence[str]) -> str:
-    words = _WORDS[kind].format(name=name.rpartition("/")[2] if kind in ("role", "service") else name)
-    listed = ", ".join(trait.replace("_", " ") for trait in traits[:4])
-    more = f" and {len(traits) - 4} more" if len(traits) > 4 else ""
-    about = detail or (f"{listed}{more}" if listed else "")
-    return f"{words}: {about}" if about else words
+    return pa.table({name: np.concatenate([part[name] for part in parts]) for name in _PLANNED} if parts else _PLANNED)

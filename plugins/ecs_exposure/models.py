@@ -97,23 +97,18 @@ class TraitText:
 def connect(
     *, memory_limit: str | None = None, threads: int | None = None, spill: str | None = None
 ) -> duckdb.DuckDBPyConnection:
-    """A DuckDB that never reaches for the network and has no home folder of its own.
+    """An in-memory DuckDB that never reaches for the network and has no home folder of its own.
 
-    In memory, or in the folder `spill`: there tables are compressed and what goes beyond `memory_limit` (DuckDB's
-    words, e.g. `1300MB`) is put aside.
+    What goes beyond `memory_limit` (DuckDB's words, e.g. `1300MB`) is put into the folder `spill`.
     """
     config: dict[str, Any] = {"autoinstall_known_extensions": False, "preserve_insertion_order": False}
     if memory_limit:
         config["memory_limit"] = memory_limit
     if threads:
         config["threads"] = threads
-    if spill is None:
-        return duckdb.connect(":memory:", config=config)
-    config["temp_directory"] = spill
-    # Nobody reads the file again: bringing its log into it, every 16 MB or at the end, would be for nothing.
-    connection = duckdb.connect(f"{spill}/models.duckdb", config=config | {"checkpoint_threshold": "1TB"})
-    connection.execute("pragma disable_checkpoint_on_shutdown")
-    return connection
+    if spill:
+        config["temp_directory"] = spill
+    return duckdb.connect(":memory:", config=config)
 
 
 def tables_read(connection: duckdb.DuckDBPyConnection, select: str, where: Path) -> frozenset[str]:
@@ -380,23 +375,36 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
                 '[' || string_agg(distinct evidence, ',' order by evidence) || ']' as evidence
             from hit group by resource_id, trait
         ),
-        needed as (
-            select service_coverage.resource_id, catalogue.trait, catalogue.category,
-                bool_and(service_coverage.status = 'ok') as is_seen,
-                min(service_coverage.observed_date) as observed_date
-            from resources.service_coverage as service_coverage
-            join (select trait, category, unnest(datasets) as dataset from traits.catalogue) as catalogue
-                using (dataset)
-            group by all
+        -- Most services were seen alike: what a trait needs is looked up once for all of them.
+        sight as (
+            select resource_id,
+                list_sort(list({{'dataset': dataset, 'is_ok': status = 'ok', 'observed_date': observed_date}})) as seen
+            from resources.service_coverage
+            group by resource_id
+        ),
+        alike as (
+            select seen, row_number() over () as sight_id from (select distinct seen from sight)
+        ),
+        needed as materialized (
+            select one.sight_id, catalogue.trait,
+                bool_and(one.item.is_ok) as is_seen, min(one.item.observed_date) as observed_date
+            from (select sight_id, unnest(seen) as item from alike) as one
+            join (select trait, unnest(datasets) as dataset from traits.catalogue) as catalogue
+                on catalogue.dataset = one.item.dataset
+            group by one.sight_id, catalogue.trait
+        ),
+        looked as materialized (
+            select sight.resource_id, alike.sight_id from sight join alike on alike.seen = sight.seen
         ),
         decided as (
             select folded.resource_id, folded.account_id, folded.region, folded.trait, 'hit' as state, folded.evidence
             from folded
             union all
-            select needed.resource_id, service.account_id, service.region, needed.trait, 'unknown', null
+            select service.resource_id, service.account_id, service.region, needed.trait, 'unknown', null
             from needed
-            join resources.service as service using (resource_id)
-            anti join folded on folded.resource_id = needed.resource_id and folded.trait = needed.trait
+            join looked using (sight_id)
+            join resources.service as service on service.resource_id = looked.resource_id
+            anti join folded on folded.resource_id = looked.resource_id and folded.trait = needed.trait
             where not needed.is_seen
         )
         select decided.resource_id, decided.account_id, decided.region, decided.trait, catalogue.category,
@@ -405,6 +413,7 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
             coalesce(needed.observed_date, day.snapshot_date) as observed_date
         from decided
         join traits.catalogue as catalogue using (trait)
-        left join needed on needed.resource_id = decided.resource_id and needed.trait = decided.trait
+        left join looked on looked.resource_id = decided.resource_id
+        left join needed on needed.sight_id = looked.sight_id and needed.trait = decided.trait
         cross join run.day as day"""
     )

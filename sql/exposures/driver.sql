@@ -1,4 +1,4 @@
--- One row per service × thing that could drive its severity, as it is: every configuration, and the ten worst vulnerabilities.
+-- One row per service × thing that could drive its severity, as it is: every configuration, and the five worst vulnerabilities.
 -- Rank 1 decided the severity: worst severity, then likelihood, then impact (which p must not turn from night to night), then
 -- vulnerabilities by p (the newer id of equals) before configurations by name. `turn` holds that order in the digits of one number.
 -- Ranked once for services of one situation that run the same images.
@@ -46,7 +46,7 @@ set_twice as (
                 * 2000000 + driver.millionths + 2) * 16777216 + driver.vulnerability_number,
             'vulnerability_number': driver.vulnerability_number, 'image_id': driver.image_id,
             'impact': pair.impact, 'severity': pair.severity
-        }, 20) as worst
+        }, 10) as worst
     from (select distinct image_set_id, is_exposed, impact, is_dormant from alike where image_set_id is not null) as kind
     join set_driver as driver on driver.image_set_id = kind.image_set_id and driver.is_exposed = kind.is_exposed
     join exposures.severity_pair as pair
@@ -61,7 +61,7 @@ set_ranked as (
         unnest(list_filter(worst, lambda item, index:
             index = 1 or worst[index - 1].vulnerability_number <> item.vulnerability_number
                 and not list_contains(list_transform(worst[1:index - 1], lambda before: before.vulnerability_number), item.vulnerability_number)
-        )[1:10]) as worst
+        )[1:5]) as worst
     from set_twice
 ),
 -- Named and explained once per image, whatever sets and services it is in. As a table of its own: the optimiser would else pair

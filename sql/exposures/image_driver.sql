@@ -1,5 +1,5 @@
--- One row per running digest × exposed or not × vulnerability among its twenty worst drivers: ten that take confidentiality or
--- integrity and ten that only take availability (a high impact may turn their order).
+-- One row per running digest × exposed or not × vulnerability among its ten worst drivers: five that take confidentiality or
+-- integrity and five that only take availability (a high impact may turn their order).
 with keyed as (
     -- One whole number orders by level, then p, then id, and gives the id's number back.
     select
@@ -10,7 +10,7 @@ with keyed as (
     where not is_kernel
 ),
 ranked as (
-    select image_id, is_availability_only, max(key_exposed, 10) as worst_exposed, max(key_not_exposed, 10) as worst_not_exposed
+    select image_id, is_availability_only, max(key_exposed, 5) as worst_exposed, max(key_not_exposed, 5) as worst_not_exposed
     from keyed
     group by image_id, is_availability_only
 ),

@@ -104,7 +104,7 @@ _TABLES = (
         ),
     ),
     table(
-        "driver", "one row per exposure × candidate driver, the worst ten vulnerabilities of a service at most", "resource_id driver",
+        "driver", "one row per exposure × candidate driver, the worst five vulnerabilities of a service at most", "resource_id driver",
         (
             *_RESOURCE,
             column("driver", STRING, "vulnerability id or trait", nullable=False),
