@@ -4,6 +4,7 @@
 
 Three measurements: the first day; the next day with the same data (changes and what was known before are worked out
 too); and that next day again after a change of the rules, which assesses the day before once more in memory.
+Beside them, what DuckDB takes to read every value of the same Parquet once: the least anything could take.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from typing import Any
 from measured import Children, Limits, in_child, usage
 
 FIRST = date(2026, 1, 1)
-MAX_SECONDS, MAX_MIB = 30, 2048
-SIZE_OF_THE_LIMITS = (20_000, 1_000_000)
+LIMITS = {(20_000, 1_000_000): (30, 2048), (100_000, 5_000_000): (60, 6144)}
+"""Seconds and MiB at most, by services and image findings."""
 
 
 def main() -> int:
@@ -34,7 +35,7 @@ def main() -> int:
     parser.add_argument("--models", type=int, default=8, help="how many of the slowest models to name")
     parser.add_argument("--first-day-only", action="store_true")
     parser.add_argument("--lake", help="keep the lake in this folder; one that holds the days already is used as it is")
-    parser.add_argument("--check", action="store_true", help="exit 1 when the first day exceeds 30 s or 2 GiB")
+    parser.add_argument("--check", action="store_true", help="exit 1 when the first day exceeds its LIMITS")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -73,13 +74,15 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> int:
     if len(days) > 1:
         jobs += [("next day, same data", days[1], shipped), ("next day, rules changed", days[1], changed)]
     runs = {name: in_child(__file__, _job(location, day, sql), dict(os.environ)) for name, day, sql in jobs}
+    once = in_child(__file__, {"scan": location, "day": str(days[0])}, dict(os.environ))
 
     limits = Limits()
     table = Table("", *runs, title="assess, in a process of its own, imports included")
     first = next(iter(runs))
-    is_stated = (arguments.services, arguments.vulnerabilities) == SIZE_OF_THE_LIMITS
-    for label, figure, limit, unit in (("wall", "wall", MAX_SECONDS, "s"), ("CPU", "cpu", None, "s"),
-                                       ("peak RSS", "rss", MAX_MIB, "MiB")):  # fmt: skip
+    max_seconds, max_mib = LIMITS.get((arguments.services, arguments.vulnerabilities), (None, None))
+    is_stated = max_seconds is not None
+    for label, figure, limit, unit in (("wall", "wall", max_seconds, "s"), ("CPU", "cpu", None, "s"),
+                                       ("peak RSS", "rss", max_mib, "MiB")):  # fmt: skip
         table.add_row(
             label,
             *(
@@ -94,6 +97,10 @@ def _measure(arguments: argparse.Namespace, folder: Path) -> int:
         table.add_row(model, *(f"{run['seconds'][model]:.2f} s" for run in runs.values()))
     table.add_row("all models", *(f"{sum(run['seconds'].values()):.2f} s" for run in runs.values()))
     console.print(table)
+    console.print(
+        f"one full scan of the first day's Parquet: {once['scan']:.1f} s for {once['rows']:,} rows; "
+        f"the first day takes {runs[first]['wall'] / once['scan']:.0f} times as long"
+    )
 
     results = Table("result", *runs, title="rows")
     for name in sorted({name for run in runs.values() for name in run["rows"]}):
@@ -118,7 +125,23 @@ def _job(location: str, day: date, sql: Path) -> dict[str, Any]:
     return {"lake": location, "day": str(day), "sql": str(sql)}
 
 
+def _scan(job: dict[str, Any]) -> int:
+    """Every value of every row of a day's Parquet, read once."""
+    import duckdb
+
+    connection = duckdb.connect()
+    began, rows = time.perf_counter(), 0
+    for folder in sorted(Path(job["scan"]).glob(f"snapshots/*/snapshot_date={job['day']}")):
+        found = f"read_parquet('{folder}/*.parquet', union_by_name = true)"
+        ((count, _),) = connection.execute(f"select count(*), bit_xor(hash(row)) from {found} as row").fetchall()
+        rows += count
+    print(json.dumps({"scan": time.perf_counter() - began, "rows": rows}))
+    return 0
+
+
 def _child(job: dict[str, Any]) -> int:
+    if "scan" in job:
+        return _scan(job)
     from ecs_exposure.assessing import assess
     from ecs_exposure.lake import Lake
     from ecs_exposure.settings import load

@@ -19,7 +19,9 @@ ACCOUNT_OF = {dataset: f"{1_000_000_000_00 + number:012d}" for number, dataset i
 
 OUTSIDE = "999999999999"
 ROLE_TRAITS = {trait for trait, datasets in TRAITS.items() if datasets & {"role_statement", "role_trust"}}
-VULNERABILITY_TRAITS = {"vulnerability", "high_priority_vulnerability"}
+VULNERABILITY_TRAITS = {
+    "vulnerability", "high_priority_vulnerability", "end_of_life_operating_system", "malicious_package",
+}  # fmt: skip
 
 
 def digest(pair: str) -> str:

@@ -17,16 +17,13 @@ from contextlib import ExitStack
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import pyarrow as pa
 
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.asff import as_json, finding_id, to_asff
 from ecs_exposure.securityhub.content import content_hash
-
-if TYPE_CHECKING:
-    from ecs_exposure.models import TraitText
 
 FINDING = RESULTS["finding"]
 ROWS_A_BATCH = 1_000  # they take some 8 KB each: never all of them at once
@@ -38,6 +35,19 @@ _ROW = """select snapshot_date, account_id, region, resource_id, severity, likel
     durable_vulnerability_ids, lowering_fixes, to_json(finding)::varchar as content
 from findings.finding as finding
 order by resource_id"""
+
+
+class TraitText(Protocol):
+    """The part of a trait's text that a finding tells."""
+
+    @property
+    def title(self) -> str: ...
+    @property
+    def recommendation(self) -> str: ...
+    @property
+    def url(self) -> str: ...
+    @property
+    def is_ours(self) -> bool: ...
 
 
 class Cursor(Protocol):
