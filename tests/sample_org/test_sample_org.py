@@ -175,6 +175,7 @@ def test_a_task_definition_is_described_once_and_then_known(nights: list[Night])
     assert third == 0
 
 
+@pytest.mark.faults
 def test_another_fingerprint_key_describes_every_definition_again(
     lake: Lake, nights: list[Night], tmp_path: Path
 ) -> None:
@@ -226,6 +227,7 @@ def test_a_changed_rule_is_never_told_as_a_change_of_the_estate(
     assert "worsened" in {change for change, _, _ in changes}
 
 
+@pytest.mark.faults
 def test_a_lake_on_s3_gives_the_same_results_as_a_local_one(nights: list[Night], tmp_path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch, EmbeddedAws(SAMPLE, night=1, state=tmp_path / "aws") as aws:
         for name, value in (sample_settings(SAMPLE) | aws.environ()).items():
