@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +19,7 @@ from ecs_exposure.fix_plan import fix_plan
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.securityhub.documents import finding_batches
 from ecs_exposure.settings import Settings
 
@@ -70,7 +71,7 @@ def assess(
         if observe:
             observe(name, took)
 
-    with _database(settings, lake, day, version) as connection:
+    with database(settings, lake, day, version) as connection:
         made = models.build(connection, settings.sql, observe=note)
         exposures = dict(
             connection.execute("select severity, count(*) from exposures.exposure group by all order by all").fetchall()
@@ -110,11 +111,19 @@ def reassess(
 
 
 @contextmanager
-def _database(
-    settings: Settings, lake: Lake, day: date, version: str, *, is_rebase: bool = False
+def database(
+    settings: Settings,
+    lake: Lake,
+    day: date,
+    version: str,
+    *,
+    services: Collection[str] | None = None,
+    is_rebase: bool = False,
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A DuckDB with everything the models read for one day; `rebased.exposure` is the previous day under today's
-    rules.
+    rules. With `services` (ARNs) the day has only those, and what they could lead to.
+
+    Raises LakeError for a day without a snapshot.
     """
     if day not in lake.snapshot_days():
         raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
@@ -129,6 +138,8 @@ def _database(
         ((findings,),) = connection.execute("select count(*) from snapshot.image_finding").fetchall()
         limit = max(MEMORY_MB, findings * MEMORY_MB_A_MILLION_FINDINGS // 1_000_000)
         connection.execute(f"set memory_limit = '{limit}MB'")
+        if services is not None:
+            _hold_to(connection, services)
         lake.attach_results(connection, previous_day, "previous")
         models.attach_reference(connection, settings.sql)
         models.attach_day(
@@ -140,7 +151,7 @@ def _database(
             log.info(
                 "rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day
             )
-            with _database(settings, lake, previous_day, version, is_rebase=True) as rebased:
+            with database(settings, lake, previous_day, version, services=services, is_rebase=True) as rebased:
                 models.build(rebased, settings.sql)
                 rows = rebased.sql("select * from exposures.exposure").to_arrow_table()
             connection.register("rebased_exposure", rows)
@@ -148,6 +159,15 @@ def _database(
         else:
             connection.execute("insert into rebased.exposure by name select * from previous.exposure")
         yield connection
+
+
+def _hold_to(connection: duckdb.DuckDBPyConnection, services: Collection[str]) -> None:
+    """Leave only these services in the snapshot. All else of a service hangs on its row, or on its ARN."""
+    for name, declared in SNAPSHOTS.items():
+        if "resource_id" in declared.column_names:
+            connection.execute(
+                f"delete from snapshot.{name} where not list_contains(?, resource_id)", [sorted(services)]
+            )
 
 
 def _result_tables(

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import sys
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecs_exposure import cli_fixes
 from ecs_exposure.options import (
     SINCE_HELP,
+    AccountOption,
     By,
     DayOption,
     FormatOption,
     LakeOption,
     Mode,
+    OuOption,
+    OwnerOption,
     Page,
     PageOption,
     Severity,
@@ -29,6 +30,9 @@ from ecs_exposure.options import (
 from ecs_exposure.output import Format, clean, print_json, print_rows
 from ecs_exposure.settings import Settings, load, parse_date
 from ecs_exposure.terminal import FOUND, clear_errors, log_to_stderr, progress_bars, say
+from ecs_exposure.terminal import day_of as _day
+from ecs_exposure.terminal import open_lake as _open
+from ecs_exposure.terminal import settings_with as _settings
 
 if TYPE_CHECKING:
     from ecs_exposure.lake import Lake
@@ -244,14 +248,9 @@ def show(
         list[Severity] | None,
         typer.Option("--severity", "-s", case_sensitive=False, help="Only this severity; may be repeated."),
     ] = None,
-    account: Annotated[
-        list[str] | None, typer.Option("--account", help="Only this account (id or name); may be repeated.")
-    ] = None,
-    owner: Annotated[list[str] | None, typer.Option("--owner", help="Only this owner; may be repeated.")] = None,
-    ou: Annotated[
-        list[str] | None,
-        typer.Option("--ou", help="Only this organisational unit and those below it, e.g. /workloads."),
-    ] = None,
+    account: AccountOption = None,
+    owner: OwnerOption = None,
+    ou: OuOption = None,
     trait: Annotated[
         list[str] | None, typer.Option("--trait", help="Only exposures with this trait; may be repeated.")
     ] = None,
@@ -330,6 +329,10 @@ def explain(
             print_json(_record(told), sys.stdout)
         else:
             print_explanation(told, sys.stdout)
+
+
+app.command()(cli_fixes.fix_first)
+app.command()(cli_fixes.what_if)
 
 
 @app.command()
@@ -422,27 +425,6 @@ def settings(
 
 
 # Small parts
-
-
-def _settings(lake: str | None, **overrides: str) -> Settings:
-    return load(**({"lake": lake} if lake else {}), **overrides)
-
-
-@contextmanager
-def _open(settings: Settings, *, create: bool = False) -> Iterator[Lake]:
-    from ecs_exposure.lake import Lake
-
-    with Lake.open(settings.lake, create=create) as opened:
-        yield opened
-
-
-def _day(text: str | None, end: date | None = None) -> date | None:
-    """A day written YYYY-MM-DD or, where `end` is given, as so many days before it (`7d`)."""
-    if text is None:
-        return None
-    if end and (back := re.fullmatch(r"(\d{1,5})d", text)):
-        return end - timedelta(days=int(back[1]))
-    return parse_date(text)
 
 
 def _print_summary(opened: Lake, day: date, settings: Settings, form: Page) -> None:

@@ -53,5 +53,12 @@ PageOption = Annotated[Page, typer.Option("--format", help="For people, or one J
 DayOption = Annotated[
     str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Assessed day (default: the last one).")
 ]
+AccountOption = Annotated[
+    list[str] | None, typer.Option("--account", help="Only this account (id or name); may be repeated.")
+]
+OwnerOption = Annotated[list[str] | None, typer.Option("--owner", help="Only this owner; may be repeated.")]
+OuOption = Annotated[
+    list[str] | None, typer.Option("--ou", help="Only this organisational unit and those below it, e.g. /workloads.")
+]
 SINCE_HELP = "First day, YYYY-MM-DD, or e.g. 7d for seven days before the last one"
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what is being done to standard error.")]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
 from ecs_exposure.output import clean, console
+from ecs_exposure.settings import Settings, load, parse_date
 
 if TYPE_CHECKING:
     from ecs_exposure.assessing import Progress as Tell
+    from ecs_exposure.lake import Lake
 
 OK, FAILED, USAGE, NO_DATA, FOUND = 0, 1, 2, 3, 4
 
@@ -124,3 +128,25 @@ def _failures() -> tuple[type[Exception], ...]:
         ClientError,
         OSError,
     )
+
+
+def settings_with(lake: str | None, **overrides: str) -> Settings:
+    """The settings in force, with what options on the command line say instead."""
+    return load(**({"lake": lake} if lake else {}), **overrides)
+
+
+@contextmanager
+def open_lake(settings: Settings, *, create: bool = False) -> Iterator[Lake]:
+    from ecs_exposure.lake import Lake
+
+    with Lake.open(settings.lake, create=create) as opened:
+        yield opened
+
+
+def day_of(text: str | None, end: date | None = None) -> date | None:
+    """A day written YYYY-MM-DD or, where `end` is given, as so many days before it (`7d`)."""
+    if text is None:
+        return None
+    if end and (back := re.fullmatch(r"(\d{1,5})d", text)):
+        return end - timedelta(days=int(back[1]))
+    return parse_date(text)

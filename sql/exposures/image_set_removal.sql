@@ -97,10 +97,16 @@ whole as (
     from exposures.remediation_set
     where image_kind = 'images'
     union all
-    select member.image_set_id, 'what_if', '', list(image.image_id)
+    -- Of every set, with no image among the others, as a what-if may ask for less than whole images.
+    select
+        member.image_set_id, 'what_if', '',
+        list_append(coalesce(list(image.image_id) filter (
+            where list_contains(asked.clean_digests, image.image_digest)
+                or list_has_all(asked.removed_traits, ['high_priority_vulnerability', 'vulnerability'])
+        ), []), null)
     from member
     join resources.image as image on image.image_id = member.image_id
-    join run.what_if as asked on list_contains(asked.clean_digests, image.image_digest)
+    cross join run.what_if as asked
     group by member.image_set_id
 )
 select image_set_id, 'as_is' as removed_kind, '' as removed, []::ubigint[] as removed_places, null::boolean as removed_priority,
@@ -111,9 +117,15 @@ union all
 select
     whole.image_set_id, whole.removed_kind, whole.removed,
     list_sort(list_distinct(flatten(list(list_append(coalesce(named.removed_places, []), hash(whole.image_id, 'rest')))))),
-    null, min(whole.image_id), []
+    any_value(asked.removed_priority), min(whole.image_id), []
 from (select image_set_id, removed_kind, removed, unnest(image_ids) as image_id from whole) as whole
 left join named on named.image_set_id = whole.image_set_id and named.image_id = whole.image_id
+-- A what-if that leaves out one of the two traits of vulnerabilities leaves out theirs in all images.
+left join (
+    select 'what_if' as removed_kind, list_contains(removed_traits, 'high_priority_vulnerability') as removed_priority
+    from run.what_if
+    where list_has_any(removed_traits, ['high_priority_vulnerability', 'vulnerability'])
+) as asked on asked.removed_kind = whole.removed_kind
 group by whole.image_set_id, whole.removed_kind, whole.removed
 union all
 select image_set_id, removed_kind, removed, list_sort(list_distinct(flatten(list(removed_places)))), null, min(image_id), any_value(packages)

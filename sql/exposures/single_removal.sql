@@ -9,6 +9,12 @@ taken as (
     from exposures.image_trait as image
     join exposures.service_situation as service on service.resource_id = image.resource_id
     join exposures.service_image_set as images on images.resource_id = image.resource_id
+),
+clean_taken as (
+    select distinct service.situation_id, images.image_set_id, image.without
+    from exposures.what_if_image_trait as image
+    join exposures.service_situation as service on service.resource_id = image.resource_id
+    join exposures.service_image_set as images on images.resource_id = image.resource_id
 )
 select
     alike.situation_id, alike.image_set_id,
@@ -34,7 +40,9 @@ left join taken
 where removal.removed_kind in ('image', 'package')
 union all
 -- A what-if: traits and images at once.
-select alike.situation_id, alike.image_set_id, 'what_if', '', 'what_if', coalesce(clean.removed_kind, 'as_is'), ''
+select
+    alike.situation_id, alike.image_set_id, 'what_if', '', coalesce(clean_taken.without, 'what_if'), coalesce(clean.removed_kind, 'as_is'), ''
 from alike
 cross join run.what_if as asked
 left join exposures.image_set_removal as clean on clean.image_set_id = alike.image_set_id and clean.removed_kind = 'what_if'
+left join clean_taken on clean_taken.situation_id = alike.situation_id and clean_taken.image_set_id = alike.image_set_id
