@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import duckdb
+import pyarrow as pa
 
 from ecs_exposure.exposures import Filter, condition, connect_to_day
 from ecs_exposure.fix_plan import GREEDY, fix_plan
-from ecs_exposure.history import NoDataError, fetch
+from ecs_exposure.history import NoDataError
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import attach_reference
 from ecs_exposure.output import clean, console
@@ -118,11 +119,11 @@ def fix_first(lake: Lake, day: date, wanted: Filter, sql: Path, limit: int | Non
                 f"touches an exposure. `ecs-exposure assess --date {day}` computes it where the snapshot is kept"
             )
         if wanted == Filter():
-            plan = fetch(connection, "select * from today.fix_plan order by rank").records()
+            plan = connection.sql("select * from today.fix_plan order by rank").to_arrow_table()
         else:
-            plan = _plan(connection, sql, day, where, values)
+            plan = _plan(connection, sql, where, values)
         # `planned` of the plan holds the same exposures, with other columns.
-        shown = plan[:limit]
+        shown = [{**row, "snapshot_date": day} for row in plan.slice(0, limit).to_pylist()]
         told = {"shown": [row["remediation_id"] for row in shown]}
         upgrades = {row[0]: row[1:] for row in connection.execute(_UPGRADES, told).fetchall()}
         names = dict(
@@ -134,15 +135,13 @@ def fix_first(lake: Lake, day: date, wanted: Filter, sql: Path, limit: int | Non
         row |= {"account_name": names.get(row["remediation_account_id"])} | dict(
             zip(COLUMNS[-4:], upgrade, strict=True)
         )
-    return FixFirst(day, shown, len(plan), exposures, critical, high, critical_gone, critical_to_high, high_gone)
+    return FixFirst(day, shown, plan.num_rows, exposures, critical, high, critical_gone, critical_to_high, high_gone)
 
 
-def _plan(
-    connection: duckdb.DuckDBPyConnection, sql: Path, day: date, where: str, values: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def _plan(connection: duckdb.DuckDBPyConnection, sql: Path, where: str, values: Mapping[str, Any]) -> pa.Table:
     attach_reference(connection, sql)
     weights = dict(connection.execute("select severity, weight from reference.severity").fetchall())
-    return [{"snapshot_date": day, **row} for row in fix_plan(connection, "today", weights, where, values)]
+    return fix_plan(connection, "today", weights, where, values)
 
 
 def print_fix_first(told: FixFirst, out: IO[str]) -> None:
