@@ -8,8 +8,10 @@ definition, role and group, so that hundreds of cases stand side by side in one 
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 
 import pyarrow as pa
 from ecs_exposure import models
+from ecs_exposure.lake import Lake
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
@@ -100,6 +103,8 @@ class Shape:
     metadata the containers reach. `credential` is generic or provider, `mounts` host paths with whether they are
     read-only, `user` and `has_writable_root` of every container. `scan` is Inspector's status of its images (None:
     never scanned, `public`: not in ECR), `sidecar` a second image's CVEs, `sidecar_scan` its status if not the same.
+    `repository` is that of the first image where services share it (its first service says what is found in it),
+    `groups` further groups, open to the internet, that services may share too.
     """
 
     public: bool = False
@@ -126,6 +131,9 @@ class Shape:
     has_execute_command: bool = False
     operating_system: str | None = None
     is_dormant: bool = False
+    owner: str | None = None
+    repository: str | None = None
+    groups: tuple[str, ...] = ()
 
     @property
     def has_address(self) -> bool:
@@ -145,13 +153,14 @@ class Night:
     rows: dict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
     coverage: dict[tuple[str, str, str], tuple[str, date | None]] = field(default_factory=dict)
     accounts: set[str] = field(default_factory=set)
+    shared: set[tuple[str, str]] = field(default_factory=set)
 
     def add(self, account_id: str, dataset: str, *rows: Row) -> None:
         region = "global" if dataset in GLOBAL else REGION
         place = {"account_id": account_id, "region": region, "observed_date": self.observed or self.day}
         self.rows[dataset].extend(place | row for row in rows)
 
-    def account(self, account_id: str) -> None:
+    def account(self, account_id: str, account_name: str = "shop", ou_path: str = "/Shop") -> None:
         """An account with two subnets, one of them routed to an internet gateway."""
         if account_id in self.accounts:
             return
@@ -159,7 +168,7 @@ class Night:
         self.add(
             account_id,
             "account",
-            {"account_name": "shop", "status": "ACTIVE", "is_management": False, "ou_path": "/Shop"},
+            {"account_name": account_name, "status": "ACTIVE", "is_management": False, "ou_path": ou_path},
         )
         for kind, gateway in (("public", "igw-1"), ("private", "nat-1")):
             subnet, table, vpc = f"subnet-{kind}-{account_id}", f"rtb-{kind}-{account_id}", f"vpc-{account_id}"
@@ -198,8 +207,9 @@ class Night:
                 "service_name": name, "status": "ACTIVE", "launch_type": shape.launch_type, "task_definition_arn": definition,  # noqa: E501
                 "desired_count": 0 if shape.is_dormant else 1, "running_count": 0 if shape.is_dormant else 1,
                 "assign_public_ip": shape.has_address if is_own else None, "subnet_ids": [subnet] if is_own else [],
-                "security_group_ids": [f"sg-{name}"] if is_own else [], "load_balancers": [attached] if shape.balancer else [],  # noqa: E501
+                "security_group_ids": [f"sg-{name}", *shape.groups] if is_own else [], "load_balancers": [attached] if shape.balancer else [],  # noqa: E501
                 "is_execute_command_enabled": shape.has_execute_command,
+                "tags": json.dumps({"owner": shape.owner}) if shape.owner else None,
             },
         )  # fmt: skip
         self._definition(name, shape, account_id, definition)
@@ -210,7 +220,7 @@ class Night:
             for container, cves in shape.images.items():
                 is_own = container == "sidecar" and shape.sidecar_scan != "same"
                 scan = shape.sidecar_scan if is_own else shape.scan
-                self._findings(f"{name}-{container}", account_id, cves, scan)
+                self._findings(self._repository(name, container, shape), account_id, cves, scan)
         return key
 
     def _definition(self, name: str, shape: Shape, account_id: str, definition: str) -> None:
@@ -289,12 +299,28 @@ class Night:
 
     def _image(self, name: str, container: str, account_id: str, shape: Shape) -> str:
         registry = "docker.io/library" if shape.scan == "public" else f"{account_id}.dkr.ecr.{REGION}.amazonaws.com"
-        return f"{registry}/{name}-{container}:1"
+        return f"{registry}/{self._repository(name, container, shape)}:1"
+
+    def _repository(self, name: str, container: str, shape: Shape) -> str:
+        return shape.repository if shape.repository and container == "web" else f"{name}-{container}"
+
+    def _is_new(self, account_id: str, name: str) -> bool:
+        """Whether what services share is named for the first time."""
+        is_new = (account_id, name) not in self.shared
+        self.shared.add((account_id, name))
+        return is_new
 
     def _network(self, name: str, shape: Shape, account_id: str) -> None:
         self.add(
             account_id, "security_group", {"group_id": f"sg-{name}", "group_name": name, "vpc_id": f"vpc-{account_id}"}
         )
+        for group in shape.groups:
+            if self._is_new(account_id, group):
+                self.add(
+                    account_id, "security_group",
+                    {"group_id": group, "group_name": group, "vpc_id": f"vpc-{account_id}"},
+                )  # fmt: skip
+                self._rule(account_id, group, shape.ports[0], "0.0.0.0/0")
         is_open = shape.public or shape.has_open_group
         for port in shape.ports:
             self._rule(account_id, f"sg-{name}", port, "0.0.0.0/0" if is_open else "10.0.0.0/8")
@@ -335,7 +361,8 @@ class Night:
         key, task = resource_id(name, account_id), f"arn:aws:ecs:{REGION}:{account_id}:task/main/{name}"
         is_own = shape.network_mode == "awsvpc"
         address = "198.51.100.7" if shape.has_address else None
-        touching = {"subnet_id": subnet, "security_group_ids": [f"sg-{name}"], "public_ip": address}
+        groups = [f"sg-{name}", *shape.groups]
+        touching = {"subnet_id": subnet, "security_group_ids": groups, "public_ip": address}
         self.add(
             account_id,
             "task",
@@ -363,11 +390,13 @@ class Night:
             running = {"task_arn": task, "resource_id": key, "container_name": container}
             image = {
                 "image": self._image(name, container, account_id, shape),
-                "image_digest": digest_of(f"{name}-{container}"),
+                "image_digest": digest_of(self._repository(name, container, shape)),
             }
             self.add(account_id, "task_container", running | image)
 
     def _findings(self, repository: str, account_id: str, cves: tuple[Row, ...], scan: str | None) -> None:
+        if not self._is_new(account_id, repository):
+            return
         image = {"repository_name": repository, "image_digest": digest_of(repository)}
         self.add(account_id, "image", image | {"image_tags": ["1"]})
         if scan:
@@ -390,23 +419,36 @@ class Night:
                 )  # fmt: skip
 
     def insert(self, connection: Any, order: random.Random | None) -> None:
-        tables: dict[str, list[Row]] = {name: list(items) for name, items in self.rows.items()}
-        tables["coverage"] = []
+        for name, rows in (self.rows | {"coverage": self.covered()}).items():
+            rows = list(rows)
+            if order:
+                order.shuffle(rows)
+            declared = RESULTS["coverage"] if name == "coverage" else SNAPSHOTS[name]
+            fill(connection, "snapshot", declared, declared.to_arrow(rows))
+
+    def write(self, lake: Lake) -> None:
+        """The night as one committed batch of a lake."""
+        writer = lake.writer(self.day, "night")
+        for name, rows in self.rows.items():
+            writer.write(SNAPSHOTS[name], SNAPSHOTS[name].to_arrow(rows))
+        writer.commit(
+            [row | {"file": writer.file if self.rows.get(row["dataset"]) else None} for row in self.covered()]
+        )
+
+    def covered(self) -> list[Row]:
+        """Rows of the coverage: every dataset of every account, seen unless said otherwise."""
+        rows: list[Row] = []
         for account_id in sorted(self.accounts | {key[0] for key in self.coverage}):
             for dataset in SNAPSHOTS:
                 region = "global" if dataset in GLOBAL else REGION
                 status, observed = self.coverage.get((account_id, region, dataset), ("ok", self.day))
-                tables["coverage"].append(
+                rows.append(
                     {
                         "snapshot_date": self.day, "account_id": account_id, "region": region, "dataset": dataset,
                         "status": status, "api_calls": 1, "collected_at": _COLLECTED, "observed_date": observed,
                     }
                 )  # fmt: skip
-        for name, rows in tables.items():
-            if order:
-                order.shuffle(rows)
-            declared = RESULTS["coverage"] if name == "coverage" else SNAPSHOTS[name]
-            fill(connection, "snapshot", declared, declared.to_arrow(rows))
+        return rows
 
 
 @dataclass
@@ -443,10 +485,12 @@ def assess(
     rebased: Results | None = None,
     order: random.Random | None = None,
     with_findings: bool = False,
+    what_if: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Results:
     """Build `sql/` over the night with `before` as the previous assessed day; `rebased` (as a rule the same)
     is that day under today's
-    rules. `order` shuffles the rows before they are inserted; `with_findings` adds the content hashes.
+    rules. `order` shuffles the rows before they are inserted; `with_findings` adds the content hashes;
+    `what_if` asks what would be without these traits and with these digests clean.
     """
     with models.empty_database(SQL) as connection:
         connection.execute(
@@ -455,6 +499,8 @@ def assess(
             [night.day, before.day if before else None],
         )
         night.insert(connection, order)
+        if what_if:
+            connection.execute("insert into run.what_if values (?, ?)", [list(item) for item in what_if])
         if before:
             for name, rows in before.tables.items():
                 fill(connection, "previous", RESULTS[name], rows)
