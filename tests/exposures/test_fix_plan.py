@@ -13,13 +13,14 @@ import pyarrow as pa
 import pytest
 from ecs_exposure import models
 from ecs_exposure.exposures import Filter, condition
-from ecs_exposure.fix_plan import GREEDY, SEVERITY_LEVELS, fix_plan
+from ecs_exposure.fix_plan import GREEDY, fix_plan
 from ecs_exposure.schemas.results import RESULTS
 
 from tests.exposures.generated import shapes
 from tests.exposures.night import DAY, SQL, Night, Results, Row, assess, cve, day_after, digest_of, fill, resource_id
 
 GRAVE = cve(epss=0.5)
+SEVERITY_LEVELS = {"CRITICAL": 5, "HIGH": 4, "MEDIUM": 3, "LOW": 2, "INFORMATIONAL": 1}
 SHOP, BANK = "111122223333", "444455556666"
 SEEDS = [1, *(pytest.param(seed, marks=pytest.mark.faults) for seed in (2, 3))]
 TABLES = ("exposure", "remediation", "remediation_outcome")
@@ -39,7 +40,7 @@ def plan(results: Results, wanted: Filter | None = None, exposures: pa.Table | N
         for name in TABLES:
             rows = exposures if name == "exposure" and exposures is not None else results.tables[name]
             fill(connection, "today", RESULTS[name], rows)
-        return fix_plan(connection, "today", weights(), where, values)
+        return fix_plan(connection, "today", weights(), where, values).to_pylist()
 
 
 def outcomes(results: Results, service: str) -> dict[frozenset[str], tuple[str, float]]:
