@@ -96,7 +96,6 @@ def load_trends(sql: Path) -> list[Trend]:
 
     Raises ModelError naming the file for what is not one SELECT, lacks its question or reads beyond history.
     """
-    connection = connect()
     trends = []
     for path in sorted((sql / "trends").glob("*.sql")):
         lines = path.read_text(encoding="utf-8").strip().splitlines()
@@ -104,7 +103,7 @@ def load_trends(sql: Path) -> list[Trend]:
         if not comment:
             raise ModelError(f"{path}: its first line is a comment holding the question it answers")
         select = "\n".join(lines).rstrip(";")
-        reads = tables_read(connection, select, path)
+        reads = tables_read(select, path)
         if beyond := sorted(name for name in reads if name.removeprefix("history.") not in RESULTS):
             raise ModelError(f"{path}: reads {', '.join(beyond)}; a trend reads history.<result table> only")
         tables = frozenset(name.removeprefix("history.") for name in reads)

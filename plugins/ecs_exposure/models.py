@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, dataclass
 from datetime import date
+from functools import cache, lru_cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,18 @@ def connect(
     return duckdb.connect(":memory:", config=config)
 
 
-def tables_read(connection: duckdb.DuckDBPyConnection, select: str, where: Path) -> frozenset[str]:
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    return connect()
+
+
+@lru_cache(maxsize=1_000)  # a day whose rules changed is built twice
+def tables_read(select: str, where: Path) -> frozenset[str]:
     """The qualified tables one SELECT reads, found by parsing only.
 
     Raises ModelError for a syntax error, for anything but exactly one SELECT, and for a table without its schema.
     """
-    row = connection.execute("select json_serialize_sql(?)", [select]).fetchone()
+    row = _parser().execute("select json_serialize_sql(?)", [select]).fetchone()
     tree = json.loads(row[0]) if row else {}
     if tree.get("error"):
         raise ModelError(f"{where}: {tree.get('error_message', 'not a SELECT')}")
@@ -149,12 +156,11 @@ def load(sql: Path) -> list[Model]:
 
     Raises ModelError naming the file for a syntax error, an unknown table, a folder read against the flow, or a cycle.
     """
-    connection = connect()
     models: dict[str, Model] = {}
     for folder in FOLDERS:
         for path in sorted((sql / folder).glob("*.sql")):
             select = path.read_text(encoding="utf-8").strip().rstrip(";")
-            model = Model(f"{folder}.{path.stem}", path, select, tables_read(connection, select, path))
+            model = Model(f"{folder}.{path.stem}", path, select, tables_read(select, path))
             models[model.name] = model
     if not models:
         raise ModelError(f"{sql}: no SQL models there; point ECS_EXPOSURE_SQL at the project's sql folder")

@@ -145,7 +145,7 @@ def assessed() -> Assessed:
 
 def test_every_model_is_one_select_with_its_tables_named() -> None:
     for path in sorted((SQL / "findings").glob("*.sql")):
-        assert models.tables_read(duckdb.connect(), path.read_text(encoding="utf-8"), path)
+        assert models.tables_read(path.read_text(encoding="utf-8"), path)
 
 
 def test_informational_exposures_are_no_findings(assessed: Assessed) -> None:
