@@ -29,7 +29,7 @@ test: venv       ## the whole suite, on both cores
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not faults"
 
 test-faults: venv  ## kills, scans that go wrong, long simulations
-	$(BIN)/python -m pytest -q -m faults
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m faults
 
 lint: venv       ## ruff, mypy --strict on the product, every SQL model compiled
 	$(BIN)/ruff check .
