@@ -182,7 +182,7 @@ class _Handler(socketserver.StreamRequestHandler):
                 headers[name.lower()] = value.strip()
             body = self.rfile.read(int(headers.get("content-length", 0)))
             path = unquote(request.split()[1].decode().partition("?")[0])
-            answer = self.server.registry.answer(path, headers.get("x-amz-target", ""), body)  # type: ignore[attr-defined]
+            answer = self.server.registry.answer(path, headers.get("x-amz-target", ""), body)
             kind = "text/xml" if answer.startswith(b"<") else "application/json"
             self.wfile.write(
                 f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
@@ -198,7 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--job", required=True, help="per_image, vulnerabilities and page, as JSON")
     server = _Server(("127.0.0.1", 0), _Handler)
-    server.registry = Registry(**json.loads(parser.parse_args().job))  # type: ignore[attr-defined]
+    server.registry = Registry(**json.loads(parser.parse_args().job))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_address[1], flush=True)
     input()  # until the one who started it closes its end

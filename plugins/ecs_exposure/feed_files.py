@@ -17,12 +17,13 @@ import math
 import re
 import zipfile
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 Row = dict[str, Any]
 Refuse = Callable[[int, str], None]
@@ -46,7 +47,7 @@ class FeedError(Exception):
 
 
 @dataclass
-class Feed:
+class Feed(ABC):
     """One reading of a file. `entries` and `feed_date` are final once `rows` is exhausted."""
 
     path: Path
@@ -67,8 +68,8 @@ class Feed:
         if not self.entries:
             raise FeedError(f"{self.path} holds no entries")
 
-    def _read(self, wanted: Collection[str] | None, refuse: Refuse) -> Iterator[Row]:
-        raise NotImplementedError
+    @abstractmethod
+    def _read(self, wanted: Collection[str] | None, refuse: Refuse) -> Iterator[Row]: ...
 
     def _fail(self, line: int, why: str) -> None:
         raise FeedError(f"{self.path}, {self.unit} {line}: {why}")
@@ -329,7 +330,7 @@ def _stream(path: Path) -> Iterator[IO[bytes]]:
             yield handle
             return
         with gzip.open(handle) as unpacked:
-            yield unpacked  # type: ignore[misc]
+            yield cast(IO[bytes], unpacked)
 
 
 @contextmanager

@@ -51,12 +51,7 @@ image as (
         image.repository_name as name, given.trait
     from exposed as service
     join resources.service_image as image on image.resource_id = service.resource_id and image.repository_name is not null
-    left join (
-        select resource_id, evidence.image_digest as image_digest, 'end_of_life_operating_system' as trait
-        from traits.end_of_life_operating_system
-        union
-        select resource_id, evidence.image_digest, 'malicious_package' from traits.malicious_package
-    ) as given on given.resource_id = service.resource_id and given.image_digest = image.image_digest
+    left join exposures.image_given_trait as given on given.resource_id = service.resource_id and given.image_digest = image.image_digest
     where image.scan_status = 'scanned' or given.trait is not null
 )
 from definition
