@@ -144,6 +144,16 @@ def test_a_package_set_goes_with_its_subsets(results: Results) -> None:
     assert fix["description"] == "Upgrade libssl3, openssl to 1.1 in image packages-web"
 
 
+def test_five_packages_are_offered_those_most_exploited_first() -> None:
+    night = Night()
+    grave = tuple(cve(epss=0.5, packages=(f"grave-{number}",)) for number in range(4))
+    slight = tuple(cve(vector=PARTIAL, packages=(f"slight-{number}",)) for number in range(3))
+    night.service("many", public=True, cves=(*grave, *slight))
+    offered = [name.partition("@")[0] for name in after(assess(night), "many", "package")]
+    assert len(offered) == 5
+    assert {f"grave-{number}" for number in range(4)} < set(offered)
+
+
 def test_a_vulnerability_of_two_images_survives_the_loss_of_one(results: Results) -> None:
     assert results.exposures()["two-images"]["vulnerability_count"] == 1
     assert set(after(results, "two-images", "image").values()) == {"HIGH"}
