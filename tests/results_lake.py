@@ -233,7 +233,6 @@ def finding(service: str, *, account: str = ALPHA, region: str = "eu-west-1", **
         "finding_id": f"ecs-exposure/{resource}",
         "content_hash": "hash-1",
         "severity": "HIGH",
-        "content": "{}",
     } | more
 
 

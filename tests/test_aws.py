@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoCredenti
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from ecs_exposure.aws_errors import IncompleteAnswer, RoleError, classify
-from ecs_exposure.aws_operations import OPERATIONS, UNREAD, Bucket, KnownOperations
+from ecs_exposure.aws_operations import OPERATIONS, UNREAD, Bucket, KnownOperations, Rate
 
 ROLE = "arn:aws:iam::111111111111:role/ecs-exposure-read"
 
@@ -78,7 +78,7 @@ def test_ecs_operations_of_one_group_share_a_bucket() -> None:
     ecs = OPERATIONS["ecs"]
     assert ecs["ListTasks"] == ecs["DescribeContainerInstances"]
     assert ecs["DescribeTaskDefinition"].group != ecs["DescribeServices"].group
-    assert OPERATIONS["securityhub"]["BatchImportFindings"].burst == 30
+    assert OPERATIONS["securityhub"]["BatchImportFindings"] == Rate(2, 10)
 
 
 @pytest.mark.parametrize("service", OPERATIONS)

@@ -189,14 +189,16 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                 "finding": [finding("api"), finding("job", account=GAMMA)],
             },
         )
-        made.append_publication(
+        made.append(
+            "publication",
             OLD,
             "n0",
             RESULTS["publication"].to_arrow(
                 [publication("job", at=datetime(2026, 11, 22, 3, tzinfo=UTC), account=GAMMA)]
             ),
         )
-        made.append_publication(
+        made.append(
+            "publication",
             LAST,
             "n1",
             RESULTS["publication"].to_arrow(
@@ -588,7 +590,7 @@ def hostile(tmp_path: Path) -> str:
             },
         )
         failed = publication("api", "failed", at=NIGHT, error_code=EVIL, error_message=EVIL)
-        made.append_publication(LAST, "n1", RESULTS["publication"].to_arrow([failed]))
+        made.append("publication", LAST, "n1", RESULTS["publication"].to_arrow([failed]))
     return made.location
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecs_exposure import cli_fixes
+from ecs_exposure import cli_decisions, cli_fixes
 from ecs_exposure.options import (
     SINCE_HELP,
     AccountOption,
@@ -154,6 +154,14 @@ def reassess(
 @app.command()
 def publish(
     mode: Annotated[Mode | None, typer.Option("--mode", help="Overrides ECS_EXPOSURE_PUBLISH for this run.")] = None,
+    is_full_reading: Annotated[
+        bool,
+        typer.Option(
+            "--reconcile",
+            help="First read back what Security Hub holds of ours everywhere, and send again what is missing there or "
+            "was altered. Without it each account is read back once a week.",
+        ),
+    ] = False,
     lake: LakeOption = None,
     form: FormatOption = Format.table,
     verbose: VerboseOption = False,
@@ -164,6 +172,7 @@ def publish(
     """
     with clear_errors():
         settings = _settings(lake, publish=mode.value) if mode else _settings(lake)
+        from ecs_exposure.decisions import readings
         from ecs_exposure.history import assessed_day
         from ecs_exposure.scan import publish as publish_day
         from ecs_exposure.summary import publication_counts
@@ -172,8 +181,15 @@ def publish(
         with _open(settings) as opened:
             last = assessed_day(opened, None)
             with progress_bars() as progress, opened.lock():
-                publish_day(settings, opened, last, progress=progress)
-            print_rows(("outcome", "findings"), list(publication_counts(opened, last).items()), form, sys.stdout)
+                publish_day(settings, opened, last, progress=progress, is_full_reading=is_full_reading)
+            told = publication_counts(opened, last)
+            if is_full_reading:
+                read = readings(opened, last)
+                names = ("findings", "missing", "altered", "unclaimed")
+                told |= {f"read_back_{name}": read[name] or 0 for name in names}
+                if read["places_not_read"]:
+                    say(f"{read['places_not_read']} accounts and Regions could not be read back (table reconciliation)")
+            print_rows(("outcome", "findings"), list(told.items()), form, sys.stdout)
 
 
 @app.command()
@@ -333,6 +349,7 @@ def explain(
 
 app.command()(cli_fixes.fix_first)
 app.command()(cli_fixes.what_if)
+app.command()(cli_decisions.decisions)
 
 
 @app.command()

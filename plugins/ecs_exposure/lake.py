@@ -3,10 +3,11 @@ per day.
 
 snapshots/<dataset>/snapshot_date=D/<part>.parquet     rows of up to a few hundred targets
 snapshots/coverage/snapshot_date=D/<part>.parquet      written last: names the files of its batch; files nobody names do
-not exist quarantine/<dataset>/snapshot_date=D/<part>.parquet    rows the gate refused
+not exist
+quarantine/<dataset>/snapshot_date=D/<part>.parquet    rows the gate refused
 results/<table>/snapshot_date=D/<run>.parquet
 results/days/D.json                                    one PUT makes the day visible: files, rules version
-results/publication/snapshot_date=D/<run>.parquet      append-only ledger of what was sent to Security Hub
+results/<appended>/snapshot_date=D/<part>.parquet      the tables publishing appends to; no commit record names them
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ import pyarrow.parquet as pq
 from ecs_exposure.lake_key import lake_key
 from ecs_exposure.models import create_empty
 from ecs_exposure.schemas import Table
-from ecs_exposure.schemas.results import COVERAGE, RESULTS
+from ecs_exposure.schemas.results import APPENDED, COVERAGE, RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.storage import LakeError, Storage
 
@@ -290,10 +291,21 @@ class Lake:
         }
         self.storage.put(f"results/days/{day}.json", json.dumps(record, indent=1, sort_keys=True))
 
-    def append_publication(self, day: date, run_id: str, rows: pa.Table) -> None:
-        """Add rows to the ledger of what was sent; existing parts are never rewritten."""
+    def append(self, table: str, day: date, part: str, rows: pa.Table) -> None:
+        """Add rows of a day to one of the tables that publishing appends to; existing parts are never rewritten."""
         if rows.num_rows:
-            self.storage.write(f"results/publication/snapshot_date={day}/{run_id}.parquet", rows)
+            self.storage.write(f"results/{table}/snapshot_date={day}/{part}.parquet", rows)
+
+    def put_ledger(self, day: date, rows: pa.Table) -> None:
+        """Store the ledger as of a day, and forget earlier ones: it holds all that they held."""
+        self.storage.write(f"results/ledger/snapshot_date={day}/ledger.parquet", rows)
+        for other in self.ledger_days():
+            if other < day:
+                self.storage.delete_folder(f"results/ledger/snapshot_date={other}")
+
+    def ledger_days(self) -> list[date]:
+        """Days of which a ledger is stored, ascending: as a rule one."""
+        return self.storage.day_folders("results/ledger")
 
     # Retention
 
@@ -325,7 +337,8 @@ class Lake:
         kept = {name: files for name, files in record.files.items() if tables is not None and name not in tables}
         if tables is None:
             self.storage.delete(f"results/days/{day}.json")
-            self.storage.delete_folder(f"results/publication/snapshot_date={day}")
+            for name in APPENDED:
+                self.storage.delete_folder(f"results/{name}/snapshot_date={day}")
         else:
             self._put_day(day, record.run_id, record.rules_version, kept)
         for name, files in record.files.items():
@@ -337,8 +350,8 @@ class Lake:
         files: list[str] = []
         assessed = set(self.days())
         for day in days:
-            if table == "publication":
-                files += self.storage.files(f"results/publication/snapshot_date={day}")
+            if table in APPENDED:
+                files += self.storage.files(f"results/{table}/snapshot_date={day}")
             elif day in assessed:
                 files += self.day(day).files.get(table, ())
         return files
@@ -385,7 +398,7 @@ class Lake:
         for name, declared in tables.items():
             files = (
                 self.result_files(name, days)
-                if name == "publication"
+                if name in APPENDED
                 else [file for day in days for file in records[day].files.get(name, ())]
             )
             if not files:

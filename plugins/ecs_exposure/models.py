@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from datetime import date
 from functools import cache, lru_cache
@@ -24,6 +24,7 @@ import duckdb
 import yaml
 from pyarrow import csv
 
+from ecs_exposure.evidence import durable_evidence
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
@@ -62,8 +63,8 @@ class Model:
 
     @property
     def result(self) -> Table | None:
-        """The declared result table it fills; findings/ speaks to Security Hub and fills none."""
-        return RESULTS.get(self.stem) if self.folder in ("resources", "exposures") else None
+        """The declared result table it fills, if any; traits fill `trait_hit` together."""
+        return RESULTS.get(self.stem) if self.folder != "traits" else None
 
 
 @dataclass(frozen=True)
@@ -270,6 +271,13 @@ def empty_database(sql: Path) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def attach_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    """`durable_evidence(VARCHAR) -> VARCHAR`, the one thing models ask of Python. Close the connection in the end: else
+    DuckDB complains of it on standard error.
+    """
+    connection.create_function("durable_evidence", durable_evidence, ["VARCHAR"], "VARCHAR")
+
+
 def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
     """`run.day`, one row, and `run.what_if`, empty: one row asks what would be without some traits and images."""
     connection.execute(
@@ -281,20 +289,25 @@ def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
     connection.execute("insert into run.day values (?, ?, ?, ?, ?)", list(astuple(day)))
 
 
-def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer | None = None) -> list[str]:
+def build(
+    connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer | None = None, results_only: bool = False
+) -> list[str]:
     """Materialise every model in order in a database that has snapshot, reference, previous, rebased and run attached.
 
+    With `results_only` a table is dropped once no result needs it any more: a large day's would fill the memory.
     Returns the names of the result tables made, as `<schema>.<table>`. Raises ModelError naming file and message when a
     model does not run or does not have the columns its result table declares.
     """
     texts = trait_texts(sql)
     models = load(sql)
+    attach_functions(connection)
     results: list[str] = []
     for folder in FOLDERS:
         connection.execute(f"create schema if not exists {folder}")
     _create_catalogue(connection, texts)
     has_traits = False
     read = frozenset().union(*(model.reads for model in models))
+    last_reads = _last_reads(models)
     for model in models:
         if model.folder in ("exposures", "findings") and not has_traits:
             _create_traits(connection, texts)
@@ -306,9 +319,27 @@ def build(connection: duckdb.DuckDBPyConnection, sql: Path, *, observe: Observer
             raise ModelError(f"{model.path}: {error}") from error
         if model.result:
             results.append(model.name)
+        if results_only:
+            for name in last_reads.get(model.name, ()):
+                connection.execute(f"drop table if exists {name}")
         if observe:
             observe(model.name, time.perf_counter() - began)
     return results
+
+
+def _last_reads(models: Sequence[Model]) -> dict[str, list[str]]:
+    """Model → models' tables that nobody reads once it is built. Traits are read by `traits.all`; results, and what
+    a view reads, are read in the end.
+    """
+    read = frozenset().union(*(model.reads for model in models))
+    kept = {model.name for model in models if model.result or model.folder == "traits" or model.name not in read}
+    kept |= {name for model in models if model.name not in read for name in model.reads}
+    last = {name: model.name for model in models for name in model.reads}  # the last in order wins
+    gone: dict[str, list[str]] = {}
+    for model in models:
+        if model.name not in kept:
+            gone.setdefault(last[model.name], []).append(model.name)
+    return gone
 
 
 def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_read: bool) -> None:

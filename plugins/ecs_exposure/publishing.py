@@ -3,88 +3,149 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any, Literal
 
+from ecs_exposure import publish_ledger
 from ecs_exposure.aws import AwsAccess
+from ecs_exposure.aws_errors import AWS_ERRORS, classify
+from ecs_exposure.finding_documents import FindingDocuments
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect, trait_texts
+from ecs_exposure.models import connect
+from ecs_exposure.publish_plan import planned
 from ecs_exposure.schemas.results import RESULTS
-from ecs_exposure.securityhub.documents import document
-from ecs_exposure.securityhub.ledger import Action, Target, absent, completely_seen, plan, publications_fold
-from ecs_exposure.securityhub.publisher import Outcome, check, publish
+from ecs_exposure.securityhub.ledger import Target, is_known
+from ecs_exposure.securityhub.publisher import MAX_MESSAGE, Outcome, Row, check, publish
+from ecs_exposure.securityhub.reconcile import Reconciled, read_back, reconcile
+from ecs_exposure.securityhub.text import cut
 from ecs_exposure.settings import Settings
 
-LEDGER_DAYS = 120
-"""The ledger is read so far back: an active finding is re-sent within 80 days at the latest, and AWS deletes archived
-ones after 30.
-"""
-
 TARGETS_A_BATCH = 8
+DAYS_OF_WEEK = 7
 
 Batch = dict[str, Any]
 Mode = Literal["off", "dry-run", "on"]
 
 
-def plan_publish(settings: Settings, lake: Lake, day: date) -> list[Batch]:
-    """At most `max_batches` batches of the (account, Region) pairs that have something to be told; none when publishing
-    is off.
+def plan_publish(settings: Settings, lake: Lake, day: date, *, is_full_reading: bool = False) -> list[Batch]:
+    """At most `max_batches` batches of (account, Region) pairs: those of every account that has something to be told or
+    is read back tonight. None when publishing is off.
+
+    Read back is what was told before: each account's once a week, on the weekday its number falls on;
+    everything with `is_full_reading`.
     """
     if settings.publish == "off":
         return []
-    todo: dict[str, set[str]] = {}
-    for action in _actions(settings, lake, day, None):
+    ledger = publish_ledger.read(lake, day)
+    regions: dict[str, set[str]] = {}  # all that an account's findings are in: its new ones are ranked together
+    accounts = set()
+    for action in planned(settings, lake, day, ledger).actions:
+        regions.setdefault(action.account_id, set()).add(action.region)
         if action.reason != "unchanged":
-            todo.setdefault(action.account_id, set()).add(action.region)
-    accounts = sorted(todo)
-    size = max(1, TARGETS_A_BATCH // max(1, len(settings.regions)), -(-len(accounts) // settings.max_batches))
-    return [
-        {
-            "id": f"publish-{start // size:03d}",
-            "targets": [
-                [account, region] for account in accounts[start : start + size] for region in sorted(todo[account])
-            ],
-        }
-        for start in range(0, len(accounts), size)
-    ]
+            accounts.add(action.account_id)
+    due: dict[str, set[str]] = {}
+    for known in ledger.values():
+        account_id = known["account_id"]
+        if is_known(known) and (is_full_reading or int(account_id) % DAYS_OF_WEEK == day.toordinal() % DAYS_OF_WEEK):
+            due.setdefault(account_id, set()).add(known["region"])
+    ordered = sorted(accounts | due.keys())
+    size = max(1, TARGETS_A_BATCH // max(1, len(settings.regions)), -(-len(ordered) // settings.max_batches))
+    batches = []
+    for start in range(0, len(ordered), size):
+        mine = ordered[start : start + size]
+        batches.append(
+            {
+                "id": f"publish-{start // size:03d}",
+                "targets": _pairs(mine, {name: regions.get(name, set()) | due.get(name, set()) for name in mine}),
+                "read_back": _pairs(mine, due),
+            }
+        )
+    return batches
 
 
 def publish_batch(settings: Settings, access: AwsAccess, lake: Lake, day: date, batch: Batch) -> dict[str, int]:
-    """Tell Security Hub of one batch's pairs what changed; every attempt is appended to `publication`. Returns findings
-    by outcome.
+    """Tell Security Hub of one batch's pairs what changed, after reading back those that are due. Every attempt is
+    appended to `publication`, every reading to `reconciliation` and `customer_decision`. Returns findings by outcome.
 
     AWS's refusals are recorded, not raised; `check_published` judges the day as a whole.
     """
-    targets = {(account, region) for account, region in batch["targets"]}
-    actions: dict[Target, list[Action]] = {}
-    for action in _actions(settings, lake, day, targets):
-        actions.setdefault(action.target, []).append(action)
     assert settings.publish != "off"
-    counts: dict[str, int] = {}
-    declared = RESULTS["publication"]
-    for target, mine in sorted(actions.items()):
-        outcome = publish(
-            lambda account_id, region: access.client("securityhub", account_id, region, "publish"),
-            mine,
+    targets = {(account, region) for account, region in batch["targets"]}
+
+    def client_for(account_id: str, region: str) -> Any:
+        return access.client("securityhub", account_id, region, "publish")
+
+    def append(table: str, rows: Sequence[Row]) -> None:
+        lake.append(table, day, f"{batch['id']}-{secrets.token_hex(4)}", RESULTS[table].to_arrow(rows))
+
+    ledger = publish_ledger.read(lake, day, targets)
+    due = [(account, region) for account, region in batch["read_back"]]
+    if due:
+        with ThreadPoolExecutor(max_workers=TARGETS_A_BATCH) as pool:
+            read = list(pool.map(lambda target: _read_back(client_for, target, ledger, settings.partition, day), due))
+        for reconciled in read:
+            ledger |= reconciled.ledger
+        append("customer_decision", [row for reconciled in read for row in reconciled.decisions])
+        append("reconciliation", [reconciled.reconciliation for reconciled in read])
+    plan = planned(settings, lake, day, ledger, targets)
+    with FindingDocuments(settings, lake, day, ready=plan.ready) as documents:
+        outcomes = publish(
+            client_for,
+            plan.actions,
+            documents=documents,
+            record=partial(append, "publication"),
             mode=settings.publish,
             now=lambda: datetime.now(UTC),
         )
-        lake.append_publication(day, f"{batch['id']}-{secrets.token_hex(4)}", declared.to_arrow(outcome.rows))
-        for name in ("sent", "archived", "unchanged", "failed", "denied", "not_enabled", "dry_run"):
-            counts[name] = counts.get(name, 0) + getattr(outcome, name)
-        access.release(target[0])
-    return {name: count for name, count in counts.items() if count}
+    for account_id in {account_id for account_id, _ in targets}:
+        access.release(account_id)
+    return _counts(outcomes, ("sent", "archived", "unchanged", "failed", "denied", "not_enabled", "dry_run"))
+
+
+def _read_back(
+    client_for: Callable[[str, str], Any],
+    target: Target,
+    ledger: Mapping[str, dict[str, Any]],
+    partition: str,
+    day: date,
+) -> Reconciled:
+    """The target's ledger as Security Hub bears it out; as it was where Security Hub cannot be read."""
+    mine = {identity: known for identity, known in ledger.items() if (known["account_id"], known["region"]) == target}
+    read_at = datetime.now(UTC)
+    try:
+        stored = read_back(client_for(*target), *target, partition)
+        return reconcile(target, mine, stored, snapshot_date=day, read_at=read_at)
+    except AWS_ERRORS as error:
+        status, message = classify(error)
+        row = {
+            "snapshot_date": day,
+            "account_id": target[0],
+            "region": target[1],
+            "status": "denied" if status == "excluded" else status,
+            "message": cut(message, MAX_MESSAGE),
+            "read_at": read_at,
+        }
+        return Reconciled(mine, [], row)
+
+
+def _pairs(accounts: Iterable[str], regions: Mapping[str, Collection[str]]) -> list[list[str]]:
+    return [[account, region] for account in accounts for region in sorted(regions.get(account, ()))]
 
 
 def check_published(settings: Settings, lake: Lake, day: date) -> dict[str, int]:
-    """What became of the day's findings, by the last attempt at each.
+    """What became of the day's findings, by the last attempt at each; stores the ledger.
 
     Raises PublishError when there was something to send and nothing was sent.
     """
-    last: dict[str, dict[str, Any]] = {}
-    for row in _publications(lake, day, day, None):
-        last[row["finding_id"]] = row
+    publish_ledger.store(lake, day)
+    with connect() as connection:
+        lake.attach_results(connection, day, "today", tables=("finding", "publication"))
+        attempts = publish_ledger.rows_of(connection, "today.publication", None, order="published_at, updated_at")
+        findings = {identity for (identity,) in connection.execute("select finding_id from today.finding").fetchall()}
+    last: dict[str, Row] = {row["finding_id"]: row for row in attempts}
     outcomes: dict[Target, Outcome] = {}
     for row in last.values():
         target = (row["account_id"], row["region"])
@@ -93,82 +154,10 @@ def check_published(settings: Settings, lake: Lake, day: date) -> dict[str, int]
         setattr(outcome, row["status"], getattr(outcome, row["status"]) + 1)
         if row["status"] == "sent" and row["record_state"] == "ARCHIVED":
             outcome.archived += 1
-    with connect() as connection:
-        lake.attach_results(connection, day, "today", tables=("finding",))
-        findings = {identity for (identity,) in connection.execute("select finding_id from today.finding").fetchall()}
     check([*outcomes.values(), Outcome(unchanged=len(findings - last.keys()))])
-    totals = {name: sum(getattr(outcome, name) for outcome in outcomes.values()) for name in _OUTCOMES}
+    return _counts(outcomes.values(), ("sent", "archived", "failed", "sending", "denied", "not_enabled", "dry_run"))
+
+
+def _counts(outcomes: Collection[Outcome], names: Sequence[str]) -> dict[str, int]:
+    totals = {name: sum(getattr(outcome, name) for outcome in outcomes) for name in names}
     return {name: count for name, count in totals.items() if count}
-
-
-_OUTCOMES = ("sent", "archived", "failed", "denied", "not_enabled", "dry_run")
-
-
-def _actions(settings: Settings, lake: Lake, day: date, targets: Collection[Target] | None) -> list[Action]:
-    """The plan for some (account, Region) pairs, or for all."""
-    with connect() as connection:
-        lake.attach_results(connection, day, "today", tables=("finding", "coverage"))
-        coverage = (
-            connection.sql("select account_id, region, dataset, status from today.coverage")
-            .to_arrow_table()
-            .to_pylist()
-        )
-        # What they say is not needed to count them.
-        columns = "*" if targets is not None else "* replace ('' as content)"
-        rows = connection.sql(f"select {columns} from today.finding").to_arrow_reader(1_000)
-        findings = [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
-    # Up to the last assessed day, so that publishing an older one is refused.
-    last = max([day, *lake.days()])
-    ledger = publications_fold(_publications(lake, day - timedelta(days=LEDGER_DAYS), last, targets))
-    seen = completely_seen(coverage)
-    complete = seen if targets is None else seen & set(targets)
-    missing = absent({row["finding_id"] for row in findings}, ledger) if targets is not None else []
-    texts = {text.trait: text for text in trait_texts(settings.sql)}
-
-    def written(content: str) -> str:
-        return document(content, texts, settings.partition) if content else ""
-
-    return plan(
-        findings,
-        ledger,
-        complete,
-        document=lambda row: written(row["content"]),
-        snapshot_date=day,
-        heartbeat_days=settings.heartbeat_days,
-        previous={
-            identity: written(content) for identity, content in _last_contents(lake, day, missing, ledger).items()
-        },
-    )
-
-
-def _wanted(row: Mapping[str, Any], targets: Collection[Target] | None) -> bool:
-    return targets is None or (row["account_id"], row["region"]) in targets
-
-
-def _publications(lake: Lake, since: date, until: date, targets: Collection[Target] | None) -> list[dict[str, Any]]:
-    with connect() as connection:
-        lake.attach_history(connection, "history", since=since, until=until, tables=("publication",))
-        rows = connection.sql(
-            "select * from history.publication order by published_at, updated_at, finding_id"
-        ).to_arrow_reader(5_000)
-        return [row for batch in rows for row in batch.to_pylist() if _wanted(row, targets)]
-
-
-def _last_contents(
-    lake: Lake, day: date, finding_ids: Iterable[str], ledger: Mapping[str, Mapping[str, Any]]
-) -> dict[str, str]:
-    """What findings that are absent today last said, read from the days they were last sent on."""
-    wanted = sorted(finding_ids)
-    if not wanted:
-        return {}
-    days = {ledger[identity]["sent_date"] or ledger[identity]["snapshot_date"] for identity in wanted}
-    previous = lake.previous_day(day)
-    contents: dict[str, str] = {}
-    for item in sorted({*days, *([previous] if previous else [])} & set(lake.days())):
-        with connect() as connection:
-            lake.attach_results(connection, item, "earlier", tables=("finding",))
-            found = connection.execute(
-                "select finding_id, content from earlier.finding where list_contains(?, finding_id)", [wanted]
-            ).fetchall()
-            contents |= dict(found)
-    return contents

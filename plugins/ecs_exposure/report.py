@@ -11,6 +11,7 @@ from ecs_exposure.schemas.results import COVERAGE_STATUSES
 from ecs_exposure.summary import WORST, Summary, is_blind
 
 ACCOUNTS_SHOWN = 12
+MOST_SUPPRESSED = 10
 MESSAGE_SHOWN = 160  # characters; `ecs-exposure sql "from latest.coverage"` has it whole
 
 
@@ -46,6 +47,7 @@ def print_summary(told: Summary, out: IO[str]) -> None:
     _print_changes(told, screen)
     section("Security Hub")
     _print_publication(told, screen)
+    _print_reading(told, screen)
     section("Coverage", "datasets seen per account; what was not seen is unknown, not absent")
     _print_coverage(told, screen)
     screen.print(Text(_images(told.images), style="yellow" if _not_scanned(told.images) else "dim"))
@@ -175,9 +177,16 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 _OUTCOMES = {
     "sent": "sent", "archived": "archived because fixed", "unchanged": "unchanged, not sent again", "failed": "failed",
-    "denied": "denied", "not_enabled": "not sent: Security Hub is not enabled there",
+    "sending": "cut off (run `ecs-exposure publish` again)", "denied": "denied",
+    "not_enabled": "not sent: Security Hub is not enabled there",
     "dry_run": "would be sent (dry run)",
     "not_sent": "not sent: publishing has not run or is off",
+}  # fmt: skip
+
+
+_FOUND = {
+    "missing": "missing there", "altered": "altered there",
+    "unclaimed": "under our generator that the ledger does not know, left alone",
 }  # fmt: skip
 
 
@@ -191,6 +200,37 @@ def _print_publication(told: Summary, screen: Any) -> None:
         words = f"{row['findings']} {clean(row['status']).replace('_', ' ')} in {place}"
         why = ": ".join(clean(part) for part in (row["error_code"], row["error_message"]) if part)
         screen.print(Text(f"  {words}" + (f": {why}" if why else ""), style="yellow"))
+
+
+def _print_reading(told: Summary, screen: Any) -> None:
+    from rich.text import Text
+
+    read = told.readings
+    if read["places"]:
+        found = [f"{read[name]} {words}" for name, words in _FOUND.items() if read[name]]
+        screen.print(
+            Text(
+                f"Read back {_many(read['places'], 'account and Region', 'accounts and Regions')}: "
+                + (" · ".join(found) or "all as told")
+            )
+        )
+    if read["places_not_read"]:
+        not_read = _many(read["places_not_read"], "account and Region", "accounts and Regions")
+        screen.print(Text(f"  {not_read} could not be read back", style="yellow"))
+    if told.suppressed:
+        screen.print(
+            Text(
+                f"{_many(len(told.suppressed), 'finding')} of CRITICAL or HIGH suppressed in Security Hub, "
+                "the risk not accepted (ecs-exposure decisions):",
+                style="yellow",
+            )
+        )
+    for row in told.suppressed[:MOST_SUPPRESSED]:
+        name = clean(f"{row['cluster_name']}/{row['service_name']}")
+        place = clean(f"{row['account_name'] or row['account_id']} {row['region']}")
+        screen.print(Text(f"  {row['severity']} {name} in {place}"))
+    if len(told.suppressed) > MOST_SUPPRESSED:
+        screen.print(Text(f"  and {len(told.suppressed) - MOST_SUPPRESSED} more"))
 
 
 def _print_coverage(told: Summary, screen: Any) -> None:
@@ -266,5 +306,5 @@ def _account(row: Mapping[str, Any]) -> str:
     return f"{clean(row['account_name'])} {row['account_id']}" if row["account_name"] else str(row["account_id"])
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+def _many(count: int, noun: str, nouns: str | None = None) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"

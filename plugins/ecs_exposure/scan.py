@@ -113,13 +113,19 @@ def scan(
 
 
 def publish(
-    settings: Settings, lake: Lake, day: date, *, access: AwsAccess | None = None, progress: Progress | None = None
+    settings: Settings,
+    lake: Lake,
+    day: date,
+    *,
+    access: AwsAccess | None = None,
+    progress: Progress | None = None,
+    is_full_reading: bool = False,
 ) -> dict[str, int]:
-    """Tell Security Hub what changed; findings by what became of them. Raises PublishError when there was something to
-    send and nothing was.
+    """Tell Security Hub what changed, after reading back what is due (everything with `is_full_reading`); findings by
+    what became of them. Raises PublishError when there was something to send and nothing was.
     """
     access = access or AwsAccess(settings)
-    batches = plan_publish(settings, lake, day)
+    batches = plan_publish(settings, lake, day, is_full_reading=is_full_reading)
     for number, batch in enumerate(batches):
         if progress:
             progress("publish", number, len(batches))

@@ -57,6 +57,15 @@ class Settings(BaseSettings):
     heartbeat_days: int = Field(
         30, ge=1, le=80, description="Re-send an unchanged finding after so many days; Security Hub deletes after 90."
     )
+    new_findings_per_account: int = Field(
+        1_000,
+        ge=1,
+        description="Most new findings told of one account in one night, the worst first; one finding stands for the "
+        "rest, told on the nights after.",
+    )
+    departed_account_days: int = Field(
+        7, ge=1, le=30, description="Archive the findings of an account that left the organisation after so many days."
+    )
     fingerprint_key: SecretStr | None = Field(
         None,
         validate_default=True,

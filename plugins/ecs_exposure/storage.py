@@ -126,9 +126,10 @@ class Storage:
 
         Raises LakeError naming the file when one is missing or does not end as a Parquet file does; nothing is deleted.
         """
-        wanted = list(relatives)
+        if not self.is_remote:
+            return [self._localise(relative) for relative in relatives]
         with ThreadPoolExecutor(max_workers=16) as pool:
-            return list(pool.map(self._localise, wanted))
+            return list(pool.map(self._localise, relatives))
 
     def _localise(self, relative: str) -> str:
         path = self.path(relative)
@@ -232,6 +233,8 @@ def _repair(relative: str) -> str:
     kind, _, rest = relative.partition("/")
     folder, _, name = rest.rpartition("/")
     day = folder.rpartition("=")[2]
+    if folder.startswith("ledger/"):
+        return "remove its folder: it is folded again from the publications of the last 120 days"
     if folder.startswith("publication/"):
         return "restore it from a backup; removed, what it says was sent to Security Hub is sent again"
     if kind == "results":

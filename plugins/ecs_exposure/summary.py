@@ -12,18 +12,18 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.decisions import decisions, readings
 from ecs_exposure.exposures import worst_first
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.models import connect
+from ecs_exposure.publish_ledger import LEDGER_DAYS
 from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES, severity_rank
 from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS
 
 WORST = 10
 NOTABLE = 12
 BEST_FIXES = 8
-
-LEDGER_DAYS = 90  # Security Hub deletes a finding that was not updated for so long
 
 _TABLES = ("exposure", "change", "fix", "coverage", "finding", "service_image")
 _CHANGE_ORDER = ("opened", "worsened", "improved", "resolved", "changed")
@@ -72,8 +72,13 @@ with attempt as (
     select * from ledger.publication where snapshot_date = $day
     qualify row_number() over (partition by finding_id order by published_at desc) = 1
 ),
+sent as (
+    select finding_id, content_hash, record_state, published_at from ledger.publication where status = 'sent'
+    union all
+    select finding_id, content_hash, record_state, published_at from ledger.ledger where sent_date is not null
+),
 last_sent as (
-    select finding_id, content_hash, record_state from ledger.publication where status = 'sent'
+    select finding_id, content_hash, record_state from sent
     qualify row_number() over (partition by finding_id order by published_at desc) = 1
 ),
 outcome as (
@@ -112,6 +117,10 @@ class Summary:
     notable_changes: list[dict[str, Any]]
     publication: dict[str, int]
     publication_errors: list[dict[str, Any]]
+    readings: dict[str, int | None]
+    """What reading Security Hub back found that day."""
+    suppressed: list[dict[str, Any]]
+    """CRITICAL and HIGH exposures whose findings people suppressed in Security Hub."""
     accounts: list[dict[str, Any]]
     images: dict[str, int]
     """Images that count as running, by scan_status."""
@@ -144,6 +153,12 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[:NOTABLE],
         publication=_publication(connection, day),
         publication_errors=fetch(connection, _PUBLICATION_ERRORS, {"day": day}).records(),
+        readings=readings(lake, day),
+        suppressed=[
+            row
+            for row in decisions(lake, day)
+            if row["workflow_status"] == "SUPPRESSED" and row["severity"] in ("CRITICAL", "HIGH")
+        ],
         accounts=_accounts(connection, lake, day),
         images={str(row[0]): int(row[1]) for row in fetch(connection, _IMAGES).rows},
         regions=[
@@ -167,12 +182,16 @@ def _publication(connection: duckdb.DuckDBPyConnection, day: date) -> dict[str, 
 
 
 def _connect(lake: Lake, day: date, tables: Collection[str]) -> duckdb.DuckDBPyConnection:
-    """today.<table> of the day, and ledger.publication as far back as Security Hub keeps an unchanged finding."""
+    """today.<table> of the day, and what was told until then: ledger.ledger where one is stored, ledger.publication
+    since.
+    """
     connection = connect()
     lake.attach_results(connection, day, "today", tables=tables)
-    lake.attach_history(
-        connection, "ledger", since=day - timedelta(days=LEDGER_DAYS), until=day, tables=["publication"]
-    )
+    stored = max((item for item in lake.ledger_days() if item <= day), default=None)
+    since = stored or day - timedelta(days=LEDGER_DAYS)
+    lake.attach_results(connection, stored, "stored", tables=["ledger"])
+    lake.attach_history(connection, "ledger", since=since, until=day, tables=["publication"])
+    connection.execute("create view ledger.ledger as select * from stored.ledger")
     return connection
 
 

@@ -77,9 +77,11 @@ def test_a_role_trusts_the_scanner_with_external_id_in_the_organisation_only(sta
 
 
 def test_only_the_publish_role_writes_and_only_findings_of_its_own_account() -> None:
-    assert policy_actions(MEMBER, "PublishRole") == {"securityhub:BatchImportFindings"}
-    (statement,) = statements(MEMBER["Resources"]["PublishRole"])
-    assert "product/${AWS::AccountId}/default" in statement["Resource"]["!Sub"]
+    assert policy_actions(MEMBER, "PublishRole") == {"securityhub:BatchImportFindings", "securityhub:GetFindings"}
+    importing, reading_back = statements(MEMBER["Resources"]["PublishRole"])
+    assert importing["Action"] == "securityhub:BatchImportFindings"
+    assert "product/${AWS::AccountId}/default" in importing["Resource"]["!Sub"]
+    assert reading_back["Action"] == "securityhub:GetFindings"
     reading = ("Describe", "List", "Get", "BatchGet", "GET")
     for stack, role in [(MEMBER, "ReadRole"), (MANAGEMENT, "OrganizationRole")]:
         assert all(action.partition(":")[2].startswith(reading) for action in policy_actions(stack, role))

@@ -23,7 +23,6 @@ from ecs_exposure.lake import Lake
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
-from ecs_exposure.securityhub.documents import finding_batches
 
 SQL = Path(__file__).parents[2] / "sql"
 ACCOUNT = "111122223333"
@@ -453,11 +452,15 @@ class Night:
 
 @dataclass
 class Results:
-    """What one build made: Arrow tables in the order of their keys, and the content hash of each finding."""
+    """What one build made: Arrow tables in the order of their keys."""
 
     day: date
     tables: dict[str, pa.Table]
-    hashes: dict[str, str]
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The content hash of each finding, by service name."""
+        return {row["resource_id"].rpartition("/")[2]: row["content_hash"] for row in self.rows("finding")}
 
     def rows(self, table: str, service: str | None = None) -> list[Row]:
         rows: list[Row] = self.tables[table].to_pylist()
@@ -484,13 +487,11 @@ def assess(
     *,
     rebased: Results | None = None,
     order: random.Random | None = None,
-    with_findings: bool = False,
     what_if: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> Results:
-    """Build `sql/` over the night with `before` as the previous assessed day; `rebased` (as a rule the same)
-    is that day under today's
-    rules. `order` shuffles the rows before they are inserted; `with_findings` adds the content hashes;
-    `what_if` asks what would be without these traits and with these digests clean.
+    """Build `sql/` over the night with `before` as the previous assessed day; `rebased` (as a rule the same) is that
+    day under today's rules. `order` shuffles the rows before they are inserted; `what_if` asks what would be without
+    these traits and with these digests clean.
     """
     with models.empty_database(SQL) as connection:
         connection.execute(
@@ -511,11 +512,4 @@ def assess(
             tables[declared.name] = connection.sql(
                 f"select * from {name} order by {', '.join(declared.key)}"
             ).to_arrow_table()
-        hashes = {}
-        if with_findings:
-            hashes = {
-                row["resource_id"].rpartition("/")[2]: row["content_hash"]
-                for batch in finding_batches(connection, "aws")
-                for row in batch.to_pylist()
-            }
-    return Results(night.day, tables, hashes)
+    return Results(night.day, tables)

@@ -227,9 +227,9 @@ def test_an_unchanged_estate_is_told_alike_the_next_night_whatever_the_order_of_
             made.service(f"s{number}", shape)
         return made
 
-    before = assess(night(DAY), with_findings=True)
+    before = assess(night(DAY))
     first = assess(night(day_after(DAY)), before)
-    second = assess(night(day_after(DAY)), before, order=random.Random(seed), with_findings=True)
+    second = assess(night(day_after(DAY)), before, order=random.Random(seed))
     assert first.rows("change") == []
     assert lowered(before.exposures(), first.exposures()) == lowered(first.exposures(), before.exposures()) == []
     assert second.hashes == before.hashes
@@ -252,8 +252,8 @@ def test_drift_of_epss_inside_its_bounds_changes_nothing_that_is_told(seed: int)
             made.service(f"s{number}", drifted(dataclasses.replace(shape, cves=shape.cves + many), drift))
         return made
 
-    before = assess(night(None), with_findings=True)
-    after = assess(night(random.Random(seed)), before, with_findings=True)
+    before = assess(night(None))
+    after = assess(night(random.Random(seed)), before)
     asleep = {
         f"s{number}" for number, shape in enumerate(chosen) if shape.is_dormant
     }  # their images are forgotten meanwhile

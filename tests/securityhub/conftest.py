@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from embedded_aws import EmbeddedAws
 
+from tests.securityhub.assessed import Assessed
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedAws]:
@@ -20,3 +22,10 @@ def aws(server: EmbeddedAws) -> EmbeddedAws:
     server.securityhub.clock = lambda: datetime.now(UTC)
     server.securityhub.is_paced = False
     return server
+
+
+@pytest.fixture
+def assessed() -> Iterator[Assessed]:
+    made = Assessed()
+    yield made
+    made.connection.close()

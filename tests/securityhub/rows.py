@@ -1,14 +1,12 @@
-"""Rows of `findings.finding` for tests: one whole, realistic exposure, to be varied."""
+"""Rows of sql/documents/document.sql for tests: one whole, realistic exposure, to be varied."""
 
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 from datetime import date
 from typing import Any
-
-from ecs_exposure.securityhub.asff import to_asff
-from ecs_exposure.securityhub.content import content_hash
 
 ACCOUNT = "111122223333"
 REGION = "eu-west-1"
@@ -64,6 +62,7 @@ def row(service: str = "shop", account_id: str = ACCOUNT, region: str = REGION, 
         "account_id": account_id,
         "region": region,
         "resource_id": f"{base}:service/main/{service}",
+        "finding_id": f"ecs-exposure/aws/{account_id}/{region}/main/{service}",
         "severity": "HIGH",
         "likelihood": "High",
         "impact": "Medium",
@@ -107,9 +106,7 @@ def row(service: str = "shop", account_id: str = ACCOUNT, region: str = REGION, 
             "severity_after": "MEDIUM",
             "score_after": 44.0,
         },
-        "lowering_fixes": ["package openssl@sha256:aa MEDIUM"],
         "vulnerabilities": [vulnerability("CVE-2026-1111"), vulnerability("CVE-2026-2222", 0.01)],
-        "durable_vulnerability_ids": ["CVE-2026-1111", "CVE-2026-2222"],
         "service": {
             "cluster_arn": f"{base}:cluster/main",
             "task_definition_arn": f"{base}:task-definition/{service}:7",
@@ -156,15 +153,14 @@ def row(service: str = "shop", account_id: str = ACCOUNT, region: str = REGION, 
 
 
 def finding(made: dict[str, Any]) -> dict[str, Any]:
-    """The row of the result table `finding`."""
-    document = to_asff(made, "aws")
-    return {
-        "snapshot_date": made["snapshot_date"],
-        "account_id": made["account_id"],
-        "region": made["region"],
-        "resource_id": made["resource_id"],
-        "finding_id": document["Id"],
-        "content_hash": content_hash(made),
-        "severity": made["severity"],
-        "document": json.dumps(document, sort_keys=True),
-    }
+    """What is planned with: the row of the result table `finding`, beside what it takes from `exposure`.
+
+    The hash covers less than SQL's: severity, owner and the traits' evidence.
+    """
+    traits = [[trait["trait"], trait["evidence"]] for trait in made["trait_details"]]
+    said = json.dumps([made["severity"], made["owner"], traits])
+    kept = (
+        "snapshot_date", "account_id", "region", "resource_id", "finding_id", "severity", "score",
+        "first_observed_date",
+    )  # fmt: skip
+    return {**{name: made[name] for name in kept}, "content_hash": hashlib.sha256(said.encode()).hexdigest()}

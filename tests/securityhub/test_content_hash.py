@@ -2,73 +2,86 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from ecs_exposure.securityhub.content import content_hash, durable
+from ecs_exposure.evidence import durable, durable_evidence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.securityhub.rows import row, trait, vulnerability
+from tests.securityhub.assessed import DAY, Assessed
 
-BEFORE = content_hash(row())
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"exploit_probability": 0.99, "highest_probability": 0.9, "score": 88.0},
-        {"vulnerability_count": 38, "high_priority_vulnerability_count": 3},
-        {"observed_date": date(2026, 11, 9), "snapshot_date": date(2026, 11, 9), "due_date": date(2026, 11, 20)},
-        {"driver": "CVE-2026-2222", "title": "Another wording"},
-        {"vulnerabilities": [vulnerability("CVE-2026-2222", 0.9), vulnerability("CVE-2026-1111", 0.1)]},
-        {
-            "trait_details": [
-                *row()["trait_details"][:2],
-                trait("vulnerability", "Vulnerability", [{"vulnerabilities": ["CVE-2026-2222"]}]),
-            ]
-        },
-        {"unknown_traits": ["public_ip"], "is_minimum": True, "minimum_reason": "EC2 was not read", "is_carried": True},
-        {"fix": row()["fix"] | {"description": "Update libssl", "removed": "libssl@sha256:aa", "score_after": 41.0}},
-        {"account_name": None, "ou_path": None},
-    ],
-    ids=[
-        "probabilities",
-        "counts",
-        "dates",
-        "driver's turn",
-        "EPSS order",
-        "likeliest tonight",
-        "tonight's blindness",
-        "equal fix",
-        "names",
-    ],
-)
-def test_drift_is_no_change(changes: dict[str, Any]) -> None:
-    assert content_hash(row(**changes)) == BEFORE
+Change = Callable[[Assessed], Any]
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"severity": "CRITICAL"},
-        {"likelihood": "Very High"},
-        {"impact": "High"},
-        {"owner": "team-other"},
-        {"trait_details": row()["trait_details"][:2]},
-        {"trait_details": [*row()["trait_details"], trait("public_ip", evidence=[{"address": "1.2.3.4"}])]},
-        {"durable_vulnerability_ids": ["CVE-2026-1111", "CVE-2026-3333"]},
-        {"lowering_fixes": ["package openssl@sha256:aa LOW"]},
-    ],
-    ids=["severity", "likelihood", "impact", "owner", "trait gone", "trait new", "worst vulnerabilities", "best fix"],
-)
-def test_what_matters_is_a_change(changes: dict[str, Any]) -> None:
-    assert content_hash(row(**changes)) != BEFORE
+def _update(assignments: str, table: str = "exposures.exposure") -> Change:
+    return lambda assessed: assessed.connection.execute(f"update {table} set {assignments}")
 
 
-def _with_evidence(evidence: list[dict[str, Any]]) -> str:
-    return content_hash(row(trait_details=[trait("open_security_group", evidence=evidence)]))
+@pytest.fixture
+def exposed(assessed: Assessed) -> Assessed:
+    assessed.exposure()
+    assessed.trait("open_security_group", [{"group_id": "sg-1", "cidr": "0.0.0.0/0"}])
+    assessed.trait("vulnerability", [{"vulnerability_id": "CVE-2026-1111", "epss": 0.4}], category="Vulnerability")
+    assessed.image()
+    assessed.vulnerability("CVE-2026-1111", epss=0.4, probability=0.4)
+    assessed.vulnerability("CVE-2026-2222", epss=0.1, probability=0.1)
+    assessed.fix(1, "openssl@sha256:aa", "MEDIUM")
+    return assessed
+
+
+DRIFT: dict[str, Change] = {
+    "probabilities": _update("exploit_probability = 0.99, highest_probability = 0.9, score = 88"),
+    "counts": _update("vulnerability_count = 38, high_priority_vulnerability_count = 3"),
+    "dates": _update(f"observed_date = '{DAY + timedelta(days=8)}', due_date = '{DAY + timedelta(days=9)}'"),
+    "driver's turn": _update("driver = 'CVE-2026-2222', title = 'Another wording'"),
+    "EPSS order": _update("epss = 1 - epss, probability = 1 - probability", "resources.found"),
+    "likeliest tonight": _update(
+        "evidence = '[{\"vulnerability_id\": \"CVE-2026-2222\"}]' where trait = 'vulnerability'", 'traits."all"'
+    ),
+    "tonight's blindness": lambda assessed: assessed.trait("public_ip", state="unknown"),
+    "at least": _update("is_minimum = true, minimum_reason = 'EC2 was not read', is_carried = true"),
+    "wording of the fix": _update("description = 'Update libssl', score_after = 41", "exposures.fix"),
+    "names": _update("account_name = 'another', ou_path = '/Elsewhere'"),
+    "the same on another container": lambda assessed: assessed.trait(
+        "vulnerability", [{"vulnerability_id": "CVE-2026-2222"}], state="unknown"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", DRIFT.values(), ids=DRIFT.keys())
+def test_drift_is_no_change(exposed: Assessed, change: Change) -> None:
+    before = exposed.content_hash()
+    change(exposed)
+    assert exposed.content_hash() == before
+
+
+MATTERS: dict[str, Change] = {
+    "severity": _update("severity = 'CRITICAL'"),
+    "likelihood": _update("likelihood = 'Very High'"),
+    "impact": _update("impact = 'High'"),
+    "owner": _update("owner = 'team-other'"),
+    "trait gone": lambda assessed: assessed.connection.execute(
+        """delete from traits."all" where trait = 'open_security_group'"""
+    ),
+    "trait new": lambda assessed: assessed.trait("public_ip", [{"address": "192.0.2.4"}]),
+    "evidence": _update("evidence = '[{\"group_id\": \"sg-2\"}]' where trait = 'open_security_group'", 'traits."all"'),
+    "worst vulnerabilities": lambda assessed: assessed.vulnerability("CVE-2026-3333"),
+    "best fix": _update("severity_after = 'LOW'", "exposures.fix"),
+}
+
+
+@pytest.mark.parametrize("change", MATTERS.values(), ids=MATTERS.keys())
+def test_what_matters_is_a_change(exposed: Assessed, change: Change) -> None:
+    before = exposed.content_hash()
+    change(exposed)
+    assert exposed.content_hash() != before
+
+
+def _lasting(*evidence: dict[str, Any]) -> Any:
+    return durable(list(evidence))
 
 
 def test_evidence_counts_without_the_tasks_interfaces_and_addresses_in_it() -> None:
@@ -78,8 +91,8 @@ def test_evidence_counts_without_the_tasks_interfaces_and_addresses_in_it() -> N
         lasting | {"network_interface_id": "eni-2", "public_ip": "192.0.2.8", "task": "arn:aws:ecs:x:1:task/c/b"},
         lasting | {"network_interface_id": "eni-3", "public_ip": "192.0.2.9", "task": "arn:aws:ecs:x:1:task/c/c"},
     ]
-    assert _with_evidence(first) == _with_evidence(second)
-    assert _with_evidence(first) != _with_evidence([lasting | {"cidr": "::/0"}])
+    assert _lasting(*first) == _lasting(*second)
+    assert _lasting(*first) != _lasting(lasting | {"cidr": "::/0"})
 
 
 def test_what_drifts_is_recognised_by_its_value_whatever_it_is_called() -> None:
@@ -92,21 +105,22 @@ def test_what_drifts_is_recognised_by_its_value_whatever_it_is_called() -> None:
 
 def test_where_a_task_was_placed_and_whether_control_policies_were_read_are_no_change() -> None:
     way = {"reachability": "DIRECT", "hops": ["internet", "interface subnet-a (task)"]}
-    before = _with_evidence([way])
-    assert _with_evidence([way | {"hops": ["internet", "interface subnet-b (task)"]}]) == before
-    assert _with_evidence([way | {"reachability": "VIA_LOAD_BALANCER"}]) != before
+    assert _lasting(way | {"hops": ["internet", "interface subnet-b (task)"]}) == _lasting(way)
+    assert _lasting(way | {"reachability": "VIA_LOAD_BALANCER"}) != _lasting(way)
     role = {"task_role": "arn:aws:iam::1:role/a", "service_control_policies": "taken into account"}
-    before = _with_evidence([role])
-    assert _with_evidence([role | {"service_control_policies": "not seen"}]) == before
+    assert _lasting(role | {"service_control_policies": "not seen"}) == _lasting(role)
 
 
 def test_who_else_holds_a_secret_and_another_fingerprint_key_are_no_change() -> None:
     held = {"container": "web", "variable": "DB_PASSWORD", "fingerprint": "3fa2c9d1", "sharing_service_count": 2}
-    before = _with_evidence([held])
-    assert _with_evidence([held | {"fingerprint": "77aa01bc", "sharing_service_count": 5}]) == before
-    assert _with_evidence([held | {"variable": "API_KEY"}]) != before
+    assert _lasting(held | {"fingerprint": "77aa01bc", "sharing_service_count": 5}) == _lasting(held)
+    assert _lasting(held | {"variable": "API_KEY"}) != _lasting(held)
 
 
 @given(st.permutations([{"a": 1}, {"a": 2}, {"b": ["x", "y"]}]))
 def test_the_order_of_evidence_is_no_change(evidence: list[dict[str, Any]]) -> None:
-    assert _with_evidence(evidence) == _with_evidence([{"a": 1}, {"a": 2}, {"b": ["y", "x"]}])
+    assert _lasting(*evidence) == _lasting({"a": 1}, {"a": 2}, {"b": ["y", "x"]})
+
+
+def test_evidence_with_half_a_character_still_has_a_lasting_form() -> None:
+    assert durable_evidence('[{"name": "\\ud800"}]') == '[{"name":"\\ud800"}]'

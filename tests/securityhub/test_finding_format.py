@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import pytest
-from ecs_exposure.securityhub.asff import MAX_FINDING_BYTES, closing_document, finding_id, to_asff, wire_bytes
+from ecs_exposure.securityhub.asff import MAX_FINDING_BYTES, checksum, closing_document, to_asff, wire_bytes
 from ecs_exposure.securityhub.text import clean, cut, length
 from embedded_aws import EmbeddedAws
 from embedded_aws.finding_format import problems
@@ -128,12 +128,6 @@ def test_an_unknown_is_told_as_unknown_and_never_as_zero() -> None:
     assert "Not seen or not known: IAM was not read." in finding["Description"]
 
 
-def test_the_id_of_a_service_whose_name_does_not_fit_is_a_hash_and_stays_its_own() -> None:
-    long = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/{'c' * 255}/{'s' * 255}"
-    assert len(finding_id(long, ACCOUNT, REGION, "aws")) <= 512
-    assert finding_id(long, ACCOUNT, REGION, "aws") != finding_id(long + "t", ACCOUNT, REGION, "aws")
-
-
 def test_the_finding_of_a_monster_is_cut_down_to_240_kb() -> None:
     wall = "漢" * 4000  # six bytes a character on the wire
     package = dict.fromkeys(("name", "version", "file_path", "fixed_in_version", "remediation"), wall)
@@ -152,11 +146,24 @@ def test_the_finding_of_a_monster_is_cut_down_to_240_kb() -> None:
 
 
 def test_a_closing_document_is_acceptable_by_itself() -> None:
-    known = {
-        "account_id": ACCOUNT, "region": REGION, "resource_id": row()["resource_id"], "severity": "HIGH",
-        "finding_id": "ecs-exposure/aws/1/2/3", "created_at": date(2026, 1, 2),
-    }  # fmt: skip
-    assert problems(json.loads(closing_document(known)) | {"UpdatedAt": UPDATED}) == []
+    closing = closing_document(row(), "aws")
+    assert closing["RecordState"] == "ARCHIVED"
+    dates = dict.fromkeys(("CreatedAt", "FirstObservedAt", "UpdatedAt"), UPDATED)
+    assert problems(closing | dates) == []
+
+
+def test_the_checksum_covers_what_a_finding_says_and_not_when_it_says_so() -> None:
+    told = to_asff(row(), "aws")
+    assert checksum(told) == told["ProductFields"]["checksum"]
+    later = told | {"UpdatedAt": UPDATED, "CreatedAt": UPDATED, "RecordState": "ARCHIVED"}
+    stored = later | {"ProductFields": told["ProductFields"] | {"aws/securityhub/FindingId": "arn:x"}}
+    assert checksum(stored) == checksum(told)
+    severity = told["FindingProviderFields"] | {"Severity": {"Label": "LOW"}}
+    for changes in (
+        {"Title": "x"}, {"Description": "x"}, {"FindingProviderFields": severity}, {"Resources": []},
+        {"Remediation": {}}, {"ProductFields": told["ProductFields"] | {"owner": "someone-else"}},
+    ):  # fmt: skip
+        assert checksum(told | changes) != checksum(told)
 
 
 # --- texts ----------------------------------------------------------------------------------------------------------

@@ -3,83 +3,89 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from operator import itemgetter
 from typing import Any
 
 import pytest
 from botocore.config import Config
 from ecs_exposure.schemas.results import RESULTS
-from ecs_exposure.securityhub.publisher import (
-    Outcome,
+from ecs_exposure.securityhub.asff import closing_document, to_asff
+from ecs_exposure.securityhub.ledger import (
+    Action,
     PublishError,
-    absent,
-    check,
+    Target,
     completely_seen,
     plan,
     publications_fold,
-    publish,
 )
+from ecs_exposure.securityhub.publisher import Outcome, check, publish
 from embedded_aws import EmbeddedAws
 from embedded_aws.finding_format import parse_timestamp
 from tenacity import wait_none
 
-from tests.securityhub.rows import ACCOUNT, DAY, REGION, finding, row, trait, vulnerability
+from tests.securityhub.rows import ACCOUNT, DAY, REGION, finding, row, trait
 
 TARGET = (ACCOUNT, REGION)
 NO_RETRIES = Config(retries={"total_max_attempts": 1})
 
-DOCUMENT = itemgetter("document")
-
 
 class Scanner:
-    """Nights of publishing by one scanner: remembers only what the lake would, the publication rows and the
-    documents.
+    """Nights of publishing by one scanner: remembers only what the lake would, the publication rows and what findings
+    said.
     """
 
     def __init__(self, aws: EmbeddedAws) -> None:
         self.aws = aws
         self.day = DAY
         self.rows: list[dict[str, Any]] = []
-        self.documents: dict[str, str] = {}
+        self.said: dict[str, dict[str, Any]] = {}
         self.clock = datetime(2026, 11, 1, 3, tzinfo=UTC)
         self.tamper: Callable[[dict[str, Any]], None] | None = None
         aws.securityhub.clock = lambda: self.clock
 
-    def night(
+    def nights(
         self,
         exposures: Iterable[dict[str, Any]],
         *,
-        complete: Iterable[tuple[str, str]] = (TARGET,),
+        complete: Iterable[Target] = (TARGET,),
         mode: Any = "on",
         days: int = 1,
-    ) -> Outcome:
-        findings = [finding(made | {"snapshot_date": self.day}) for made in exposures]
-        ledger = publications_fold(self.rows)
-        gone = absent({item["finding_id"] for item in findings}, ledger)
-        previous = {identity: self.documents[identity] for identity in gone if identity in self.documents}
+        **changes: Any,
+    ) -> list[Outcome]:
+        """One night's outcomes; `changes` damage each document on its way."""
+        exposures = list(exposures)
         actions = plan(
-            findings,
-            ledger,
+            [finding(made | {"snapshot_date": self.day}) for made in exposures],
+            publications_fold(self.rows),
             set(complete),
-            document=DOCUMENT,
             snapshot_date=self.day,
             heartbeat_days=30,
-            previous=previous,
         )
-        outcome = publish(
+        self.said |= {made["finding_id"]: to_asff(made, "aws") for made in exposures}
+
+        def documents(wanted: Sequence[Action]) -> list[dict[str, Any]]:
+            return [
+                (self.said.get(action.finding_id) or closing_document(vars(action), "aws")) | changes
+                for action in wanted
+            ]
+
+        outcomes = publish(
             self.client,
             actions,
+            documents=documents,
+            record=self.rows.extend,
             mode=mode,
             now=lambda: self.clock,
             wait=wait_none(),
         )
-        self.rows += outcome.rows
-        self.documents |= {item["finding_id"]: item["document"] for item in findings}
         self.day += timedelta(days=days)
         self.clock += timedelta(days=days)
-        return outcome
+        return outcomes
+
+    def night(self, exposures: Iterable[dict[str, Any]], **how: Any) -> Outcome:
+        """The outcome of a night in one account and Region."""
+        return next(iter(self.nights(exposures, **how)), Outcome(*TARGET))
 
     def client(self, account_id: str, region: str) -> Any:
         """Real HTTP, where wanted with an answer that got damaged on its way (`tamper`, once)."""
@@ -114,26 +120,16 @@ def test_new_findings_arrive_and_every_attempt_is_a_publication_row(scanner: Sca
     table = RESULTS["publication"].to_arrow(outcome.rows).to_pylist()
     assert [(made["status"], made["reason"], made["record_state"]) for made in table] == [("sent", "new", "ACTIVE")] * 2
     assert table[0]["created_at"] == datetime(2026, 10, 20, tzinfo=UTC)
-    assert table[0]["updated_at"] == table[0]["published_at"] == datetime(2026, 11, 1, 3, tzinfo=UTC)
+    assert table[0]["updated_at"] == table[0]["published_at"]
+    assert table[0]["updated_at"] - datetime(2026, 11, 1, 3, tzinfo=UTC) < timedelta(seconds=1)
 
 
-def test_an_unchanged_night_sends_nothing_while_probabilities_scores_counts_and_dates_drift(scanner: Scanner) -> None:
+def test_an_unchanged_night_sends_nothing(scanner: Scanner) -> None:
     scanner.night([row("a")])
     before = scanner.stored
     requests = scanner.aws.securityhub.requests
     for night in range(2, 8):
-        drifted = row(
-            "a",
-            exploit_probability=night / 10,
-            highest_probability=night / 10,
-            score=80 + night / 2,
-            vulnerability_count=37 + night,
-            observed_date=DAY + timedelta(days=night),
-            due_date=DAY + timedelta(days=night),
-            vulnerabilities=[vulnerability("CVE-2026-2222", night / 10), vulnerability("CVE-2026-1111", night / 20)],
-            driver=f"CVE-2026-{night}",
-        )
-        outcome = scanner.night([drifted])
+        outcome = scanner.night([row("a", exploit_probability=night / 10, score=80 + night / 2)])
         assert (outcome.sent, outcome.unchanged, outcome.rows) == (0, 1, [])
         assert check([outcome]) == []
     assert scanner.aws.securityhub.requests == requests
@@ -153,7 +149,7 @@ def test_a_heartbeat_keeps_an_unchanged_finding_from_deletion(scanner: Scanner) 
         outcome = scanner.night([row("a")], days=10)
         assert outcome.heartbeat == outcome.sent * (night > 0)
     assert set(scanner.stored) == {"a"}
-    reasons = [made["reason"] for made in scanner.rows]
+    reasons = [made["reason"] for made in scanner.rows if made["status"] == "sent"]
     assert reasons == ["new"] + ["heartbeat"] * 6
 
 
@@ -182,7 +178,7 @@ def test_nothing_is_archived_where_not_everything_was_seen(scanner: Scanner) -> 
 
 
 def test_only_what_we_published_is_archived(scanner: Scanner) -> None:
-    other = json.loads(finding(row("theirs"))["document"])
+    other = to_asff(row("theirs"), "aws")
     other |= {"UpdatedAt": "2026-11-01T00:00:00Z", "GeneratorId": "another-tool"}
     scanner.aws.client("securityhub", ACCOUNT, REGION).batch_import_findings(Findings=[other])
     scanner.night([row("a")])
@@ -194,7 +190,7 @@ def test_only_what_we_published_is_archived(scanner: Scanner) -> None:
 
 def test_an_archive_whose_last_document_is_lost_is_sent_all_the_same(scanner: Scanner) -> None:
     scanner.night([row("a")])
-    scanner.documents.clear()
+    scanner.said.clear()
     assert scanner.night([]).archived == 1
     assert scanner.stored["a"]["RecordState"] == "ARCHIVED"
 
@@ -255,7 +251,7 @@ def test_the_fewest_requests_that_the_limits_allow(scanner: Scanner) -> None:
     assert scanner.aws.securityhub.requests == 3
     heavy = [{"container": "漢" * 400}] * 30
     fat = [row(f"fat{index}", trait_details=[trait(f"t{n}", evidence=heavy) for n in range(12)]) for index in range(60)]
-    assert 6_000_000 < sum(len(json.dumps(json.loads(finding(made)["document"]))) for made in fat) < 11_900_000
+    assert 6_000_000 < sum(len(json.dumps(to_asff(made, "aws"))) for made in fat) < 11_900_000
     assert scanner.night([*fat, *(row(f"s{index}") for index in range(230))]).sent == 60
     assert scanner.aws.securityhub.requests == 3 + 2
 
@@ -309,34 +305,17 @@ def test_a_denied_account_is_recorded_once_asked(scanner: Scanner) -> None:
 
 
 def test_a_finding_refused_alone_is_recorded_and_tried_again_the_next_night(scanner: Scanner) -> None:
-    broken = row("broken")
-    document = finding(broken)
-
-    def night(title: str) -> Outcome:
-        bad = document | {"document": json.dumps(json.loads(document["document"]) | {"Title": title})}
-        actions = plan(
-            [finding(row("a")), bad],
-            publications_fold(scanner.rows),
-            {TARGET},
-            document=DOCUMENT,
-            snapshot_date=DAY,
-            heartbeat_days=30,
-        )
-        outcome = publish(
-            lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
-            wait=wait_none(),
-        )  # fmt: skip
-        scanner.rows += outcome.rows
-        return outcome
-
-    outcome = night("x" * 257)
-    assert (outcome.sent, outcome.failed) == (1, 1)
-    failed = next(made for made in outcome.rows if made["status"] == "failed")
-    assert failed["resource_id"] == broken["resource_id"]
+    scanner.night([row("a")])
+    outcome = scanner.night([row("a"), row("broken")], Title="x" * 257)
+    assert (outcome.sent, outcome.failed, outcome.unchanged) == (0, 1, 1)
+    (failed,) = outcome.rows
+    assert failed["resource_id"] == row("broken")["resource_id"]
     assert failed["error_code"] == "InvalidInput"
     assert "Title should NOT be longer than 256 characters" in failed["error_message"]
-    assert "InvalidInput" in check([outcome])[0] or "Amazon Finding Format" in check([outcome])[0]
-    outcome = night("fine")
+    with pytest.raises(PublishError, match="256 characters"):
+        check([outcome])
+    assert "256 characters" in check([outcome, Outcome(sent=1)])[0]
+    outcome = scanner.night([row("a"), row("broken")])
     assert (outcome.sent, outcome.unchanged) == (1, 1)
 
 
@@ -356,14 +335,8 @@ def test_a_throttled_request_fails_its_findings_and_the_next_night_makes_up_for_
 
 
 def test_an_answer_that_does_not_account_for_every_finding_is_an_error(scanner: Scanner) -> None:
-    bad = finding(row("bad"))
-    bad["document"] = json.dumps(json.loads(bad["document"]) | {"Title": "x" * 300})
     scanner.aws.fault(service="securityhub", operation="BatchImportFindings", truncate=True)
-    actions = plan([finding(row("a")), bad], {}, {TARGET}, document=DOCUMENT, snapshot_date=DAY, heartbeat_days=30)
-    outcome = publish(
-        lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
-        wait=wait_none(),
-    )  # fmt: skip
+    outcome = scanner.night([row("a"), row("b")], Title="x" * 300)
     assert (outcome.sent, outcome.failed) == (0, 2)
     assert {made["error_code"] for made in outcome.rows} == {"IncompleteAnswer"}
     with pytest.raises(PublishError, match="did not account for 2 finding"):
@@ -371,22 +344,16 @@ def test_an_answer_that_does_not_account_for_every_finding_is_an_error(scanner: 
 
 
 def test_an_answer_cut_short_once_is_asked_again(scanner: Scanner) -> None:
-    bad = finding(row("bad"))
-    bad["document"] = json.dumps(json.loads(bad["document"]) | {"Title": "x" * 300})
     scanner.aws.fault(service="securityhub", operation="BatchImportFindings", truncate=True, times=1)
-    actions = plan([finding(row("a")), bad], {}, {TARGET}, document=DOCUMENT, snapshot_date=DAY, heartbeat_days=30)
-    outcome = publish(
-        lambda *target: scanner.aws.client("securityhub", *target), actions, mode="on", now=lambda: scanner.clock,
-        wait=wait_none(),
-    )  # fmt: skip
-    assert (outcome.sent, outcome.failed, len(outcome.rows)) == (1, 1, 4)
+    outcome = scanner.night([row("a"), row("b")], Title="x" * 300)
+    assert (outcome.sent, outcome.failed, len(outcome.rows)) == (0, 2, 4)
+    assert {made["error_code"] for made in outcome.rows[2:]} == {"InvalidInput"}
     assert len({(made["finding_id"], made["published_at"]) for made in outcome.rows}) == 4
-    assert check([outcome]) != []
 
 
 def test_a_finding_that_may_have_arrived_before_the_line_dropped_is_not_forgotten(scanner: Scanner) -> None:
     """The connection drops after Security Hub stored the finding: the ledger says failed, the hub says ACTIVE."""
-    stored = json.loads(finding(row("a"))["document"]) | {"UpdatedAt": "2026-11-01T02:00:00Z"}
+    stored = to_asff(row("a"), "aws") | {"UpdatedAt": "2026-11-01T02:00:00Z"}
     scanner.aws.client("securityhub", ACCOUNT, REGION).batch_import_findings(Findings=[stored])
     scanner.aws.fault(service="securityhub", operation="BatchImportFindings", drop=True, times=1)
     assert scanner.night([row("a")]).failed == 1
@@ -420,10 +387,9 @@ def test_a_finding_refused_for_a_passing_reason_is_tried_again_at_once(scanner: 
     scanner.tamper = refuse_first
     outcome = scanner.night([row("a"), row("b")])
     assert (outcome.sent, outcome.failed) == (2, 0)
-    assert [(made["finding_id"][-1], made["status"]) for made in outcome.rows] == [
-        ("a", "failed"), ("b", "sent"), ("a", "sent"),
-    ]  # fmt: skip
-    assert outcome.rows[2]["updated_at"] > outcome.rows[0]["updated_at"]
+    first, again = (made for made in outcome.rows if made["finding_id"].endswith("/a"))
+    assert (first["status"], again["status"]) == ("failed", "sent")
+    assert again["updated_at"] > first["updated_at"]
     assert check([outcome]) == []
 
 
@@ -451,17 +417,33 @@ def test_a_night_lost_between_sending_and_remembering_doubles_nothing(scanner: S
     assert set(scanner.stored) == {"a", "b"}
 
 
-def test_actions_of_two_places_are_refused(scanner: Scanner) -> None:
-    actions = plan(
-        [finding(row("a")), finding(row("a", region="us-east-1"))],
-        {},
-        (),
-        document=DOCUMENT,
-        snapshot_date=DAY,
-        heartbeat_days=30,
-    )
-    with pytest.raises(ValueError, match="one account and Region"):
-        publish(lambda *_: None, actions, mode="on", now=lambda: scanner.clock)
+def test_what_a_killed_run_may_have_stored_is_archived_when_it_is_gone(scanner: Scanner) -> None:
+    scanner.night([row("a")])
+    scanner.rows = [made for made in scanner.rows if made["status"] == "sending"]  # killed before it could remember
+    assert [made["reason"] for made in scanner.night([]).rows] == ["archived"]
+    assert scanner.stored["a"]["RecordState"] == "ARCHIVED"
+    assert scanner.night([]).rows == []
+
+
+def test_several_places_are_told_each_by_its_own(scanner: Scanner) -> None:
+    elsewhere = "us-east-1"
+    scanner.aws.securityhub.enable(ACCOUNT, elsewhere)
+    outcomes = scanner.nights([row("a"), row("b", region=elsewhere), row("c", "999988887777")])
+    assert [(outcome.account_id, outcome.region, outcome.sent, outcome.not_enabled) for outcome in outcomes] == [
+        (ACCOUNT, REGION, 1, 0), (ACCOUNT, elsewhere, 1, 0), ("999988887777", REGION, 0, 1),
+    ]  # fmt: skip
+    assert scanner.rows[0]["status"] == "sending"
+    assert [made["status"] for made in scanner.rows].count("sending") == 3
+    assert check(outcomes) != []
+
+
+def test_many_findings_go_out_in_several_requests_at_once_and_all_arrive(scanner: Scanner) -> None:
+    assert scanner.night(row(f"s{index}") for index in range(1_234)).sent == 1_234
+    assert scanner.aws.securityhub.requests == 13
+    assert len(scanner.stored) == 1_234
+    ledger = publications_fold(scanner.rows)
+    assert {known["status"] for known in ledger.values()} == {"sent"}
+    assert publications_fold(scanner.rows, ledger.values()) == ledger
 
 
 # --- coverage -------------------------------------------------------------------------------------------------------

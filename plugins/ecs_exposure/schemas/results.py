@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ecs_exposure.schemas import STRINGS, Column, Table, column, table
-from ecs_exposure.schemas.snapshots import BOOL, DATE, FLOAT, INT, STRING, TIME
+from ecs_exposure.schemas.snapshots import BOOL, DATE, FLOAT, INT, LOAD_BALANCERS, STRING, TIME
 
 SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW", "INFORMATIONAL")
 LIKELIHOODS = ("Very High", "High", "Moderate", "Low")
@@ -17,7 +17,21 @@ CHANGES = ("opened", "resolved", "worsened", "improved", "changed")
 SCAN_STATUSES = ("scanned", "never_scanned", "no_longer_scanned", "unsupported", "not_in_ecr", "unknown")
 DECISION_SOURCES = ("vulnrichment", "vector", "vendor_severity")
 REMEDIATIONS = ("image", "role", "security_group", "task_definition", "service")
-PUBLICATION_STATUSES = ("sent", "failed", "not_enabled", "denied", "dry_run")
+PUBLICATION_STATUSES = ("sending", "sent", "failed", "not_enabled", "denied", "dry_run")
+WORKFLOW_STATUSES = ("NEW", "NOTIFIED", "RESOLVED", "SUPPRESSED")
+PUBLICATION_REASONS = ("new", "changed", "heartbeat", "archived", "reopened", "missing", "altered")
+
+TASK_DEFINITIONS = pa.list_(
+    pa.struct(
+        [
+            ("arn", STRING), ("family", STRING), ("network_mode", STRING), ("pid_mode", STRING), ("ipc_mode", STRING),
+            ("task_role_arn", STRING), ("execution_role_arn", STRING),
+        ]
+    )
+)  # fmt: skip
+SECURITY_GROUPS = pa.list_(
+    pa.struct([("group_id", STRING), ("group_name", STRING), ("vpc_id", STRING), ("account_id", STRING)])
+)
 
 _DAY = column("snapshot_date", DATE, "day of the snapshot", nullable=False)
 _RESOURCE = (
@@ -52,6 +66,26 @@ COVERAGE = table(
         column("file", STRING, "file that holds the target's rows, relative to the dataset's day folder; NULL when there are none"),
     ),
 )  # fmt: skip
+
+_TOLD = (
+    *_RESOURCE,
+    column("finding_id", STRING, "id in Security Hub", nullable=False),
+    column("content_hash", STRING, "hash of what was sent", nullable=False),
+    _severity("severity", "severity sent"),
+    column("record_state", STRING, "state sent", nullable=False, values=("ACTIVE", "ARCHIVED")),
+    column(
+        "status",
+        STRING,
+        "what came of it; `sending`: about to be sent, and unless another row follows nobody knows",
+        nullable=False,
+        values=PUBLICATION_STATUSES,
+    ),
+    column("reason", STRING, "why it was sent", nullable=False, values=PUBLICATION_REASONS),
+    column("error_code", STRING, "Security Hub's code or the exception's; NULL when sent"),
+    column("error_message", STRING, "Security Hub's words, at most 500 characters"),
+    column("created_at", TIME, "CreatedAt sent; never changes", nullable=False),
+    column("updated_at", TIME, "UpdatedAt sent; strictly increases", nullable=False),
+)
 
 _TABLES = (
     COVERAGE,
@@ -330,26 +364,69 @@ _TABLES = (
         (
             *_RESOURCE,
             column("finding_id", STRING, "stable id from the service's key", nullable=False),
-            column("content_hash", STRING, "hash of severity, likelihood, impact, traits, durable evidence, top vulnerability ids and best fix", nullable=False),
+            column("content_hash", STRING, "hash of severity, likelihood, impact, owner, traits, durable evidence, worst vulnerabilities and best fixes", nullable=False),
             _severity("severity", "severity", nullable=False),
-            column("content", STRING, "everything the finding says, as a JSON object: a row of the model findings.finding; put in AWS's format when it is sent", nullable=False),
+        ),
+    ),
+    table(
+        "service_resource", "one row per service with a finding: the AWS resources that it names beside the images", "resource_id",
+        (
+            *_RESOURCE,
+            column("cluster_arn", STRING, "cluster"),
+            column("task_definition_arn", STRING, "task definition the service asks for"),
+            column("desired_count", INT, "tasks asked for"),
+            column("is_execute_command_enabled", BOOL, "ECS Exec is on"),
+            column("assign_public_ip", BOOL, "tasks get a public address"),
+            column("subnet_ids", STRINGS, "subnets of the service's own network configuration, sorted"),
+            column("security_group_ids", STRINGS, "security groups of the same, sorted"),
+            column("load_balancers", LOAD_BALANCERS, "load balancers, sorted"),
+            column("task_definitions", TASK_DEFINITIONS, "revisions in force, sorted", nullable=False),
+            column("task_role_arns", STRINGS, "their task roles, sorted", nullable=False),
+            column("security_groups", SECURITY_GROUPS, "security groups in force, sorted", nullable=False),
         ),
     ),
     table(
         "publication", "one row per finding × attempt; append-only", "finding_id published_at",
         (
+            *_TOLD,
+            column("published_at", TIME, "when the attempt was made", nullable=False),
+        ),
+    ),
+    table(
+        "ledger", "one row per finding that Security Hub was ever told: what it holds of ours, folded from publication", "finding_id",
+        (
+            *_TOLD,
+            column("published_at", TIME, "when the last attempt was made", nullable=False),
+            column("sent_date", DATE, "day of the snapshot it was last sent on; NULL when it never arrived for certain"),
+            column("is_maybe_stored", BOOL, "an attempt that ended can have reached Security Hub", nullable=False),
+        ),
+    ),
+    table(
+        "customer_decision", "one row per finding that someone decided on in Security Hub × reading back; append-only", "finding_id read_at",
+        (
             *_RESOURCE,
             column("finding_id", STRING, "id in Security Hub", nullable=False),
-            column("content_hash", STRING, "hash of what was sent", nullable=False),
-            _severity("severity", "severity sent"),
-            column("record_state", STRING, "state sent", nullable=False, values=("ACTIVE", "ARCHIVED")),
-            column("status", STRING, "what came of it", nullable=False, values=PUBLICATION_STATUSES),
-            column("reason", STRING, "why it was sent", nullable=False, values=("new", "changed", "heartbeat", "archived", "reopened")),
-            column("error_code", STRING, "Security Hub's code or the exception's; NULL when sent"),
-            column("error_message", STRING, "Security Hub's words, at most 500 characters"),
-            column("created_at", TIME, "CreatedAt sent; never changes", nullable=False),
-            column("updated_at", TIME, "UpdatedAt sent; strictly increases", nullable=False),
-            column("published_at", TIME, "when the attempt was made", nullable=False),
+            column("workflow_status", STRING, "the customer's workflow status", nullable=False, values=WORKFLOW_STATUSES),
+            _severity("severity_told", "severity told to Security Hub"),
+            column("severity_shown", STRING, "severity it shows; another one where the customer overrode ours", values=SEVERITIES),
+            column("read_at", TIME, "when Security Hub was read", nullable=False),
+        ),
+    ),
+    table(
+        "reconciliation", "one row per account and Region × reading back; append-only", "account_id region read_at",
+        (
+            _DAY,
+            column("account_id", STRING, "account", nullable=False),
+            column("region", STRING, "Region", nullable=False),
+            column("status", STRING, "whether Security Hub could be read", nullable=False, values=("ok", "failed", "denied", "not_enabled")),
+            column("message", STRING, "why not, at most 500 characters"),
+            column("findings", INT, "findings of ours read; NULL when it could not be read"),
+            column("missing", INT, "findings told that Security Hub does not hold"),
+            column("altered", INT, "findings that no longer say what they were told to say"),
+            column("unclaimed", INT, "findings under our generator that the ledger does not know; left alone"),
+            column("suppressed", INT, "findings the customer suppressed"),
+            column("overridden", INT, "findings whose severity the customer overrode"),
+            column("read_at", TIME, "when Security Hub was read", nullable=False),
         ),
     ),
 )  # fmt: skip
@@ -357,8 +434,11 @@ _TABLES = (
 RESULTS: dict[str, Table] = {item.name: item for item in _TABLES}
 """Every result table by name."""
 
-SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "finding", "fix_plan", "publication"))
-"""Result tables that SQL computes; `exposures.<name>` in sql/ is the model of each."""
+APPENDED = ("publication", "ledger", "customer_decision", "reconciliation")
+"""Result tables that publishing appends to once a day is assessed; no commit record names their files."""
+
+SQL_RESULTS = tuple(name for name in RESULTS if name not in ("coverage", "fix_plan", *APPENDED))
+"""Result tables that SQL computes: each is the model of its name in sql/."""
 
 
 def severity_rank(severity: str) -> int:

@@ -1,4 +1,4 @@
-"""A row of `findings.finding` as a finding in AWS Security Finding Format (ASFF).
+"""A row of sql/documents/document.sql as a finding in AWS Security Finding Format (ASFF).
 
 Source of every limit: the documentation of Security Hub's API types AwsSecurityFinding, Resource, Recommendation and
 Severity, and the guidelines for BatchImportFindings (240 KB a finding). botocore checks none of the maxima, so all
@@ -24,8 +24,8 @@ from typing import Any
 
 import msgspec
 
-from ecs_exposure.securityhub.content import evidence_of
-from ecs_exposure.securityhub.resources import MAX_ID, identified, resources, vulnerabilities
+from ecs_exposure.evidence import evidence_of
+from ecs_exposure.securityhub.resources import identified, resources, vulnerabilities
 from ecs_exposure.securityhub.text import clean, cut, fields
 
 GENERATOR_ID = "ecs-exposure"
@@ -38,10 +38,12 @@ MAX_RECOMMENDATION = 512
 MAX_ORIGINAL = 64
 MAX_RESOURCES = 32
 MAX_ACCOUNT_NAME = 50
-MAX_PRODUCT_FIELDS = 46  # of 50: Security Hub adds a few aws/securityhub/… pairs of its own
+MAX_PRODUCT_FIELDS = 45  # of 50: the checksum comes on top, and Security Hub adds a few aws/securityhub/… of its own
 MAX_PRODUCT_FIELD_KEY = 128
 MAX_PRODUCT_FIELD = 2048
-MAX_FINDING_BYTES = 239_500  # "240 KB" read the strict way, as boto3 puts it on the wire, with room for UpdatedAt
+MAX_FINDING_BYTES = (
+    239_500  # "240 KB" read the strict way, as boto3 puts it on the wire, with room for UpdatedAt and checksum
+)
 MAX_URL = 1024  # ours: AWS states none
 
 DOCUMENTATION = "https://docs.aws.amazon.com/securityhub/latest/userguide/exposure-ecs-service.html"
@@ -58,7 +60,6 @@ _TOLD = (
 _CHECKS = "Software and Configuration Checks"
 _CONFIGURATION = f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
 _ARN = re.compile(r"^arn:[\w-]+:[\w-]+:[\w-]*:\d*:(?=.)", re.ASCII)
-_PATH = re.compile(r"[\w./-]+", re.ASCII)
 _PRIVILEGES = frozenset(
     {
         "administrative_access_policy", "task_definition_privileged", "host_process_namespace",
@@ -69,24 +70,13 @@ _PRIVILEGES = frozenset(
 )  # fmt: skip
 
 
-def finding_id(resource_id: str, account_id: str, region: str, partition: str) -> str:
-    """Stable id from the service's key, at most 512 characters: cluster/service where that fits and is plain, else
-    its SHA-256.
-    """
-    tail = resource_id.partition(":service/")[2]
-    prefix = f"{GENERATOR_ID}/{partition}/{account_id}/{region}/"
-    if not _PATH.fullmatch(tail) or len(prefix) + len(tail) > MAX_ID:
-        tail = hashlib.sha256(resource_id.encode("utf-8", errors="surrogatepass")).hexdigest()
-    return prefix + tail
-
-
 def product_arn(account_id: str, region: str, partition: str) -> str:
     """The account's default product: the only one a custom tool may import for without being on AWS's partner list."""
     return f"arn:{partition}:securityhub:{region}:{account_id}:product/{account_id}/default"
 
 
 def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
-    """The finding of one row of `findings.finding`, without UpdatedAt (the publisher's). Equal rows give equal bytes.
+    """The finding of one row of document.sql, without UpdatedAt (the publisher's). Equal rows give equal bytes.
 
     Raises ValueError, naming the finding, if it cannot be brought under 240 KB (by construction it always can).
     """
@@ -94,13 +84,7 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
     named = identified(row, partition)
     hits = _hits(row)
     finding: dict[str, Any] = {
-        "SchemaVersion": SCHEMA_VERSION,
-        "Id": finding_id(row["resource_id"], row["account_id"], row["region"], partition),
-        "ProductArn": product_arn(row["account_id"], row["region"], partition),
-        "ProductName": PRODUCT_NAME,
-        "GeneratorId": GENERATOR_ID,
-        "AwsAccountId": row["account_id"],
-        "Region": row["region"],
+        **envelope(row["finding_id"], row["account_id"], row["region"], partition),
         "CreatedAt": first_observed,
         "FirstObservedAt": first_observed,
         "LastObservedAt": timestamp(max(row["observed_date"], row["first_observed_date"])),
@@ -119,40 +103,86 @@ def to_asff(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
         finding["AwsAccountName"] = account_name
     if worst := vulnerabilities(row):
         finding["Vulnerabilities"] = worst
-    return _within_size(finding)
+    return sealed(_within_size(finding))
 
 
-def closing_document(known: Mapping[str, Any]) -> str:
-    """A short finding (JSON, as in the result table `finding`) to archive one whose last document is gone; `known` is
-    its row of `publication`.
+def closing_document(row: Mapping[str, Any], partition: str) -> dict[str, Any]:
+    """A short finding, without UpdatedAt, to archive one of which no results are left to tell what it said.
+
+    row: finding_id, account_id, region, resource_id (a service's ARN), severity.
     """
-    account_id, region = known["account_id"], known["region"]
-    partition = known["resource_id"].split(":")[1]
-    observed = timestamp(known["created_at"])
-    document = {
+    resource_id = row["resource_id"]
+    return sealed(
+        {
+            **envelope(row["finding_id"], row["account_id"], row["region"], partition),
+            "RecordState": "ARCHIVED",
+            "Title": "ECS service is no longer exposed",
+            "Description": cut(
+                f"The exposure of {resource_id} is gone. What it was is kept in the lake.", MAX_DESCRIPTION
+            ),
+            "FindingProviderFields": {"Severity": {"Label": row["severity"] or "LOW"}, "Types": [_CONFIGURATION]},
+            "Resources": [
+                {"Type": "AwsEcsService", "Id": resource_id, "Partition": partition, "Region": row["region"]}
+            ],
+        }
+    )
+
+
+def account_finding(row: Mapping[str, Any], partition: str, *, title: str, description: str) -> dict[str, Any]:
+    """A finding about a whole account, without UpdatedAt.
+
+    row: finding_id, account_id, region, resource_id (an AwsAccount's), severity.
+    """
+    return sealed(
+        {
+            **envelope(row["finding_id"], row["account_id"], row["region"], partition),
+            "RecordState": "ACTIVE",
+            "Title": cut(title, MAX_TITLE),
+            "Description": cut(description, MAX_DESCRIPTION),
+            "FindingProviderFields": {"Severity": {"Label": row["severity"] or "LOW"}, "Types": [_CONFIGURATION]},
+            "Resources": [
+                {"Type": "AwsAccount", "Id": row["resource_id"], "Partition": partition, "Region": row["region"]}
+            ],
+        }
+    )
+
+
+def envelope(finding_id: str, account_id: str, region: str, partition: str) -> dict[str, Any]:
+    """What every finding of ours says of itself."""
+    return {
         "SchemaVersion": SCHEMA_VERSION,
-        "Id": known["finding_id"],
+        "Id": finding_id,
         "ProductArn": product_arn(account_id, region, partition),
         "ProductName": PRODUCT_NAME,
         "GeneratorId": GENERATOR_ID,
         "AwsAccountId": account_id,
         "Region": region,
-        "CreatedAt": observed,
-        "FirstObservedAt": observed,
-        "RecordState": "ARCHIVED",
-        "Title": "ECS service is no longer exposed",
-        "Description": cut(
-            f"The exposure of {known['resource_id']} is gone. What it was is kept in the lake.", MAX_DESCRIPTION
-        ),
-        "FindingProviderFields": {"Severity": {"Label": known["severity"] or "LOW"}, "Types": [_CONFIGURATION]},
-        "Resources": [{"Type": "AwsEcsService", "Id": known["resource_id"], "Partition": partition, "Region": region}],
     }
-    return as_json(document)
 
 
-def as_json(document: Mapping[str, Any]) -> str:
-    """Equal documents give equal text."""
-    return msgspec.json.encode(document, order="sorted").decode()
+def sealed(finding: dict[str, Any]) -> dict[str, Any]:
+    """The finding with its checksum among the product fields."""
+    finding.setdefault("ProductFields", {})["checksum"] = checksum(finding)
+    return finding
+
+
+def checksum(finding: Mapping[str, Any]) -> str:
+    """Of what a finding (ours, or as GetFindings returns it) says: title, description, severity, remediation, named
+    resources and product fields, not when it says so. A finding altered by someone else no longer has the one it
+    carries.
+    """
+    provided = finding.get("FindingProviderFields", {})
+    said = [
+        finding.get("Title"), finding.get("Description"), provided.get("Severity", {}).get("Label"),
+        provided.get("Types"), finding.get("Remediation"),
+        [[resource.get("Type"), resource.get("Id")] for resource in finding.get("Resources", ())],
+        {
+            key: value
+            for key, value in finding.get("ProductFields", {}).items()
+            if key != "checksum" and not key.startswith("aws/")  # Security Hub's own
+        },
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
 @lru_cache(maxsize=1024)

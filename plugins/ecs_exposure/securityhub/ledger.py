@@ -7,16 +7,19 @@ reference of BatchImportFindings (an update needs a newer UpdatedAt; findings ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, Literal
-
-from ecs_exposure.securityhub.asff import closing_document
+from datetime import UTC, date, datetime, time
+from typing import Any, Literal, cast
 
 Target = tuple[str, str]
 """(account_id, region)."""
-Reason = Literal["new", "changed", "heartbeat", "archived", "reopened", "unchanged"]
+RecordState = Literal["ACTIVE", "ARCHIVED"]
+Reason = Literal["new", "changed", "heartbeat", "archived", "reopened", "missing", "altered", "unchanged"]
+"""Why a finding is sent. `missing` and `altered`: Security Hub was read back and does not hold what it was told."""
+
+ACCOUNT_RESOURCE = "AWS::::Account:"
+"""What the resource_id of a finding about a whole account begins with (Security Hub's identifier of an AwsAccount)."""
 
 # Failed with one of these, a finding is certainly not stored. After any other failure it may be: an answer can get
 # lost.
@@ -29,9 +32,11 @@ class PublishError(RuntimeError):
 
 @dataclass(frozen=True)
 class Action:
-    """One finding to send, or (reason `unchanged`) to leave alone. `document` is the finding as JSON without UpdatedAt.
+    """One finding to send, or (reason `unchanged`) to leave alone.
 
-    `created_at` and `updated_at` are those of the ledger: NULL for a finding never sent.
+    `created_at` is when it began: what was said of it once stays said. `updated_at`, NULL for a finding never tried, is
+    what the next UpdatedAt must be newer than. `told_date` is the day whose results tell what it says: today, and for
+    what is archived the day it was last sent on.
     """
 
     account_id: str
@@ -41,39 +46,40 @@ class Action:
     content_hash: str
     severity: str | None
     reason: Reason
+    record_state: RecordState
     snapshot_date: date
-    document: str
-    created_at: datetime | None
+    created_at: datetime
     updated_at: datetime | None
+    told_date: date
 
     @property
     def target(self) -> Target:
         return self.account_id, self.region
 
-    @property
-    def record_state(self) -> Literal["ACTIVE", "ARCHIVED"]:
-        return "ARCHIVED" if self.reason == "archived" else "ACTIVE"
 
-
-def publications_fold(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def publications_fold(
+    rows: Iterable[Mapping[str, Any]], before: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
     """The ledger: per finding_id one row with the columns of `publication` that says what Security Hub holds.
 
     record_state, content_hash and severity are those last sent, status, reason and error those of the last attempt,
     created_at the first, updated_at and snapshot_date the highest ever tried. Beside them: `sent_date`, the day of
-    the last row sent (NULL if none), and `is_maybe_stored`, whether any attempt can have reached Security Hub. Dry
-    runs never count.
+    the last row sent (NULL if none), and `is_maybe_stored`, whether any attempt before the last can have reached
+    Security Hub, or the last if it ended. Dry runs never count. An attempt left at `sending` was cut off.
+
+    `before` is an earlier fold; rows that it holds already change nothing.
     """
-    ledger: dict[str, dict[str, Any]] = {}
+    ledger: dict[str, dict[str, Any]] = {row["finding_id"]: dict(row) for row in before}
     for row in sorted(rows, key=lambda item: (item["published_at"], item["updated_at"])):
         if row["status"] == "dry_run":
             continue
-        was_sent = row["status"] == "sent"
-        maybe_stored = was_sent or (row["status"] == "failed" and row["error_code"] not in REFUSED)
         known = ledger.get(row["finding_id"])
         if known is None:
-            sent_date = row["snapshot_date"] if was_sent else None
-            ledger[row["finding_id"]] = {**row, "sent_date": sent_date, "is_maybe_stored": maybe_stored}
-            continue
+            known = {**row, "sent_date": None, "is_maybe_stored": False}
+            ledger[row["finding_id"]] = known
+        elif known["status"] == row["status"] == "sending" and known["published_at"] < row["published_at"]:
+            known["is_maybe_stored"] = True  # the attempt announced before was never heard of again
+        was_sent = row["status"] == "sent"
         for key in ("status", "reason", "error_code", "error_message", "published_at"):
             known[key] = row[key]
         if was_sent or known["sent_date"] is None:
@@ -81,11 +87,16 @@ def publications_fold(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, 
                 known[key] = row[key]
         if was_sent:
             known["sent_date"] = row["snapshot_date"]
-        known["is_maybe_stored"] |= maybe_stored
+        known["is_maybe_stored"] |= was_sent or _failed_uncertainly(row)
         known["created_at"] = min(known["created_at"], row["created_at"])
         known["updated_at"] = max(known["updated_at"], row["updated_at"])
         known["snapshot_date"] = max(known["snapshot_date"], row["snapshot_date"])
     return ledger
+
+
+def _failed_uncertainly(row: Mapping[str, Any]) -> bool:
+    """Whether an attempt failed, and nobody knows whether it was stored all the same."""
+    return row["status"] == "failed" and row["error_code"] not in REFUSED
 
 
 def completely_seen(coverage: Iterable[Mapping[str, Any]]) -> set[Target]:
@@ -110,33 +121,22 @@ def completely_seen(coverage: Iterable[Mapping[str, Any]]) -> set[Target]:
     return {target for target in services - blind if (target[0], "global") in seen - blind}
 
 
-def absent(finding_ids: Collection[str], ledger: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Ids that Security Hub may show and that are not among today's: those whose last documents `plan` wants."""
-    return sorted(
-        identity for identity, known in ledger.items() if identity not in finding_ids and _is_to_be_archived(known)
-    )
-
-
 def plan(
     findings: Iterable[Mapping[str, Any]],
     ledger: Mapping[str, Mapping[str, Any]],
     complete: Collection[Target],
     *,
-    document: Callable[[Mapping[str, Any]], str],
     snapshot_date: date,
     heartbeat_days: int,
-    previous: Mapping[str, str] | None = None,
 ) -> list[Action]:
     """One action per finding of today (`unchanged` included) and per finding to archive, by account, Region and
     finding_id.
 
-    findings: rows of the result table `finding`; *all* of every target named in `complete`, else the rest would be
-    archived.
+    findings: rows of the result table `finding` with the first_observed_date of their exposures; *all* of every target
+    named in `complete`, else the rest would be archived.
     ledger: `publications_fold` of those targets' publications.
-    complete: the targets that were completely seen (`completely_seen`); only there is an absent finding archived.
-    document: puts a row of `finding` in AWS's format (JSON without UpdatedAt); asked only for what is to be sent.
-    previous: last documents of absent findings by finding_id (`absent` names them); without one a short closing
-    document is sent.
+    complete: the targets that were completely seen (`completely_seen`), and those that left the organisation; only
+    there is an absent finding archived. One about a whole account rests on no sight, and is archived whenever absent.
 
     Raises PublishError for a day older than the last one published.
     """
@@ -150,26 +150,32 @@ def plan(
     for finding in findings:
         known = ledger.get(finding["finding_id"])
         reason = _reason(finding, known, snapshot_date, heartbeat_days)
-        text = "" if reason == "unchanged" else document(finding)
-        actions[finding["finding_id"]] = _action(finding, known, reason, snapshot_date, text)
+        actions[finding["finding_id"]] = _action(finding, known, reason, snapshot_date)
     for identity, known in ledger.items():
         is_complete = (known["account_id"], known["region"]) in complete
-        if identity not in actions and is_complete and _is_to_be_archived(known):
-            text = (previous or {}).get(identity) or closing_document(known)
-            actions[identity] = _action(known, known, "archived", snapshot_date, text)
+        is_decided = is_complete or known["resource_id"].startswith(ACCOUNT_RESOURCE)
+        if identity not in actions and is_decided and _is_to_be_archived(known):
+            actions[identity] = _action(known, known, "archived", snapshot_date)
     return sorted(actions.values(), key=lambda action: (action.account_id, action.region, action.finding_id))
+
+
+def is_known(known: Mapping[str, Any] | None) -> bool:
+    """Whether Security Hub may hold the finding of a row of the ledger."""
+    return known is not None and (known["is_maybe_stored"] or known["status"] == "sending")
 
 
 def _is_to_be_archived(known: Mapping[str, Any]) -> bool:
     """Whether an absent finding may stand ACTIVE in Security Hub: last sent so, or reopened by an attempt whose end
     is unknown.
     """
-    is_uncertain = known["status"] == "failed" and known["error_code"] not in REFUSED
-    return known["is_maybe_stored"] and (known["record_state"] == "ACTIVE" or is_uncertain)
+    is_in_doubt = known["status"] == "sending" or _failed_uncertainly(known)
+    return is_known(known) and (known["record_state"] == "ACTIVE" or is_in_doubt)
 
 
 def _reason(finding: Mapping[str, Any], known: Mapping[str, Any] | None, today: date, heartbeat_days: int) -> Reason:
-    if known is None or not known["is_maybe_stored"] or known["sent_date"] is None:
+    if known and "found" in known:  # read back, and not as it was told (reconcile)
+        return cast(Reason, known["found"])
+    if known is None or known["sent_date"] is None:
         return "new"
     if known["record_state"] == "ARCHIVED":
         return "reopened"
@@ -180,9 +186,8 @@ def _reason(finding: Mapping[str, Any], known: Mapping[str, Any] | None, today: 
     return "heartbeat" if (today - known["sent_date"]).days >= heartbeat_days else "unchanged"
 
 
-def _action(
-    row: Mapping[str, Any], known: Mapping[str, Any] | None, reason: Reason, snapshot_date: date, document: str
-) -> Action:
+def _action(row: Mapping[str, Any], known: Mapping[str, Any] | None, reason: Reason, snapshot_date: date) -> Action:
+    last_told = known and (known["sent_date"] or known["snapshot_date"])
     return Action(
         account_id=row["account_id"],
         region=row["region"],
@@ -191,8 +196,9 @@ def _action(
         content_hash=row["content_hash"],
         severity=row["severity"],
         reason=reason,
+        record_state="ARCHIVED" if reason == "archived" else "ACTIVE",
         snapshot_date=snapshot_date,
-        document=document,
-        created_at=known["created_at"] if known else None,
+        created_at=known["created_at"] if known else datetime.combine(row["first_observed_date"], time(), UTC),
         updated_at=known["updated_at"] if known else None,
+        told_date=last_told if last_told and reason == "archived" else snapshot_date,
     )

@@ -1,4 +1,4 @@
-"""The AWS resources and the vulnerabilities that a finding names, in ASFF's shapes, from a row of `findings.finding`.
+"""The AWS resources and the vulnerabilities that a finding names, in ASFF's shapes, from a row of document.sql.
 
 AWS states no maximum for texts and lists inside Resources and Vulnerabilities: the bounds here are ours, for the 240
 KB of a finding.

@@ -1,19 +1,12 @@
-"""What counts as a change of a finding: a hash over the things that matter and last, and over nothing that drifts by
-itself.
-
-Covered: severity, likelihood, impact, owner, the traits hit with their durable evidence, the ids of the worst
-vulnerabilities in an order that knows no probability, and the fixes that reach the lowest severity. Not covered:
-EPSS, probability, score, counts, dates, tasks, interfaces, instances and addresses, what is unknown tonight, and
-every wording.
+"""A trait's evidence: decoded, and without what drifts by itself from night to night (tasks, interfaces, instances,
+addresses, probabilities, counts, dates). What lasts of it decides whether a finding changed (sql/findings/finding.sql).
 """
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 import json
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -36,13 +29,10 @@ VOLATILE_KEYS = frozenset(
 VOLATILE_SUFFIXES = ("_count", "_counts", "_date", "_at", "_days", "_epss", "_probability", "_score")
 
 # The same by value, whatever the key: interfaces, instances, tasks and container instances come and go with every
-# deployment.
-_VOLATILE_VALUE = re.compile(r"eni-[0-9a-f]+|m?i-[0-9a-f]+|arn:[\w-]+:ecs:[\w-]*:\d*:(task|container-instance)/.+")
-
-_ADDRESS_LIKE = re.compile(r"[0-9A-Fa-f.:]+(%.+)?")  # spares the many other values an exception
-
-# Their evidence lists whichever vulnerabilities are likeliest tonight; `durable_vulnerability_ids` stands for it.
-_BY_PROBABILITY = frozenset({"vulnerability", "high_priority_vulnerability"})
+# deployment. What may be an address is the second group: an exception for every other value would be dear.
+_VOLATILE_VALUE = re.compile(
+    r"(?:eni-[0-9a-f]+|m?i-[0-9a-f]+|arn:[\w-]+:ecs:[\w-]*:\d*:(?:task|container-instance)/.+)|([0-9A-Fa-f.:]+(?:%.+)?)"
+)
 
 
 @lru_cache(maxsize=256)
@@ -60,15 +50,14 @@ def durable(evidence: Any) -> Any:
     as one.
     """
     if isinstance(evidence, dict):
-        kept = {
-            key: durable(value)
-            for key, value in evidence.items()
-            if not _is_volatile_key(key) and not _is_volatile(value)
-        }
-        return {key: value for key, value in kept.items() if value not in ({}, [], None)}
+        kept = {}
+        for key, value in evidence.items():
+            if not _is_volatile_key(key) and not _is_volatile(value) and not _is_empty(lasting := durable(value)):
+                kept[key] = lasting
+        return kept
     if isinstance(evidence, list):
         items = (durable(item) for item in evidence if not _is_volatile(item))
-        kept_items = [item for item in items if item not in ({}, [], None)]
+        kept_items = [item for item in items if not _is_empty(item)]
         if len(kept_items) < 2:
             return kept_items
         unique = {_canonical(item): item for item in kept_items}
@@ -76,17 +65,20 @@ def durable(evidence: Any) -> Any:
     return evidence
 
 
+def _is_empty(value: Any) -> bool:
+    return value is None or value == {} or value == []
+
+
+@lru_cache(maxsize=4_096)
 def _is_volatile_key(key: str) -> bool:
     return key in VOLATILE_KEYS or key.endswith(VOLATILE_SUFFIXES)
 
 
 def _is_volatile(value: Any) -> bool:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not (match := _VOLATILE_VALUE.fullmatch(value)):
         return False
-    if _VOLATILE_VALUE.fullmatch(value):
+    if match[1] is None:
         return True
-    if not _ADDRESS_LIKE.fullmatch(value):
-        return False
     try:
         ipaddress.ip_address(value)  # an address, not a range: 0.0.0.0/0 is what is wrong and stays
     except ValueError:
@@ -94,23 +86,11 @@ def _is_volatile(value: Any) -> bool:
     return True
 
 
-def content_hash(row: Mapping[str, Any]) -> str:
-    """SHA-256 (hex) of what a row of `findings.finding` durably says. Equal hash: nothing is sent but heartbeats."""
-    hits = {
-        trait["trait"]: [] if trait["trait"] in _BY_PROBABILITY else durable(evidence_of(trait["evidence"]))
-        for trait in row["trait_details"]
-        if trait["state"] == "hit"
-    }
-    said = {
-        "severity": row["severity"],
-        "likelihood": row["likelihood"],
-        "impact": row["impact"],
-        "owner": row["owner"],
-        "traits": hits,
-        "vulnerability_ids": sorted(row["durable_vulnerability_ids"]),
-        "fixes": sorted(row["lowering_fixes"]),
-    }
-    return hashlib.sha256(_canonical(said)).hexdigest()
+def durable_evidence(text: str) -> str:
+    """What of a trait's evidence (JSON) lasts, as JSON: the SQL function of the same name. Equal text for evidence that
+    differs only in what drifts, or in order.
+    """
+    return _canonical(durable(evidence_of(text))).decode()
 
 
 def _canonical(value: Any) -> bytes:

@@ -1,4 +1,5 @@
--- One row per service with an exposure: the AWS resources its finding names, each list sorted so that equal nights give equal bytes.
+-- One row per service with a finding: the AWS resources that it names beside the images, each list sorted so that equal nights give
+-- equal bytes.
 with definitions as (
     select
         resource_id,
@@ -8,16 +9,6 @@ with definitions as (
         })) as task_definitions,
         list_sort(list(distinct task_role_arn) filter (where task_role_arn is not null)) as task_role_arns
     from resources.task_definition_in_force
-    group by resource_id
-),
-images as (
-    select
-        resource_id,
-        list_sort(list(distinct {
-            'image': image, 'image_digest': image_digest, 'registry_account': registry_account, 'registry_region': registry_region,
-            'repository_name': repository_name, 'scan_status': scan_status
-        })) as images
-    from resources.service_image
     group by resource_id
 ),
 group_of_service as (
@@ -36,19 +27,16 @@ groups as (
     group by group_of_service.resource_id
 )
 select
-    exposure.resource_id,
-    {
-        'cluster_arn': service.cluster_arn, 'task_definition_arn': service.task_definition_arn, 'desired_count': service.desired_count,
-        'is_execute_command_enabled': service.is_execute_command_enabled, 'assign_public_ip': service.assign_public_ip,
-        'subnet_ids': list_sort(service.subnet_ids), 'security_group_ids': list_sort(service.security_group_ids),
-        'load_balancers': list_sort(service.load_balancers)
-    } as service,
+    exposure.account_id, exposure.region, exposure.resource_id,
+    service.cluster_arn, service.task_definition_arn, service.desired_count, service.is_execute_command_enabled, service.assign_public_ip,
+    list_sort(service.subnet_ids) as subnet_ids,
+    list_sort(service.security_group_ids) as security_group_ids,
+    list_sort(service.load_balancers) as load_balancers,
     coalesce(definitions.task_definitions, []) as task_definitions,
     coalesce(definitions.task_role_arns, []) as task_role_arns,
-    coalesce(images.images, []) as images,
     coalesce(groups.security_groups, []) as security_groups
 from exposures.exposure as exposure
 left join resources.service as service using (resource_id)
 left join definitions using (resource_id)
-left join images using (resource_id)
 left join groups using (resource_id)
+where exposure.severity <> 'INFORMATIONAL'

@@ -1,0 +1,59 @@
+"""The ledger in the lake: what Security Hub was told, without reading every night's attempts again.
+
+Once a day's publishing is done its ledger is stored (`store`); reading takes the last one and folds in the publications
+from its day on. Folding the same publications twice changes nothing, so no attempt is missed or counted twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import date, timedelta
+from typing import Any
+
+import duckdb
+
+from ecs_exposure.lake import Lake
+from ecs_exposure.models import connect
+from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.securityhub.ledger import Target, publications_fold
+
+LEDGER_DAYS = 120
+"""A finding not tried for so long is forgotten: an active one is re-sent within 80 days at the latest, and AWS deletes
+it 90 days after its last update, 30 when it is archived.
+"""
+
+_ORDERED = {"ledger": "finding_id", "publication": "published_at, updated_at, finding_id"}
+
+
+def read(lake: Lake, day: date, targets: Collection[Target] | None = None) -> dict[str, dict[str, Any]]:
+    """`publications_fold` of all that was ever told the targets, or all; also on days after `day`."""
+    stored = max(lake.ledger_days(), default=None)
+    since = stored or day - timedelta(days=LEDGER_DAYS)
+    with connect() as connection:
+        lake.attach_results(connection, stored, "stored", tables=("ledger",))
+        lake.attach_history(connection, "later", since=since, tables=("publication",))
+        return publications_fold(
+            rows_of(connection, "later.publication", targets, order=_ORDERED["publication"]),
+            rows_of(connection, "stored.ledger", targets, order=_ORDERED["ledger"]),
+        )
+
+
+def store(lake: Lake, day: date) -> None:
+    """Store the ledger as of a day, without what is too old to matter."""
+    oldest = day - timedelta(days=LEDGER_DAYS)
+    kept = [row for row in read(lake, day).values() if row["snapshot_date"] >= oldest]
+    lake.put_ledger(day, RESULTS["ledger"].to_arrow(kept))
+
+
+def rows_of(
+    connection: duckdb.DuckDBPyConnection, table: str, targets: Collection[Target] | None, *, order: str
+) -> list[dict[str, Any]]:
+    """Rows of a table with account_id and region, of some targets or of all."""
+    if targets is None:
+        condition, parameters = "true", list[list[str]]()
+    else:
+        condition = "(account_id, region) in (select unnest($1), unnest($2))"
+        parameters = [[account for account, _ in targets], [region for _, region in targets]]
+    select = f"select * from {table} where {condition} order by {order}"
+    rows: list[dict[str, Any]] = connection.sql(select, params=parameters).to_arrow_table().to_pylist()
+    return rows
