@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecs_exposure import cli_decisions, cli_fixes
+from ecs_exposure import cli_decisions, cli_digest, cli_fixes
 from ecs_exposure.options import (
     SINCE_HELP,
     AccountOption,
@@ -350,6 +350,7 @@ def explain(
 app.command()(cli_fixes.fix_first)
 app.command()(cli_fixes.what_if)
 app.command()(cli_decisions.decisions)
+app.command()(cli_digest.digest)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -25,6 +26,12 @@ _INVISIBLE = frozenset(
     {"Cc", "Cf", "Cs", "Zl", "Zp"}
 )  # control, format (bidi, zero width), lone surrogates, separators
 _FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # the wide ones start a formula in East Asian editions of Excel
+
+# What means something to Markdown or to a dialect of it (bare links, mentions, issues, emoji, formulas). HTML's as
+# entities: not every renderer heeds a backslash before them.
+_MARKDOWN = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_{}[]#!|~$@:^"} | {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+)
 
 COLUMN_GAP = 2  # rich's padding and divider
 NARROWEST = 12  # text columns fold, but not below this
@@ -89,6 +96,11 @@ def csv_cell(value: object) -> object:
 
 def _csv_item(value: object) -> str:
     return clean(json.dumps(plain(value)) if isinstance(value, (dict, list, tuple)) else value, replacement="")
+
+
+def markdown(value: object) -> str:
+    """Text for inside a line of Markdown, cells of its tables included, that shows as it is and links to nothing."""
+    return re.sub(r"\bwww\.", r"www\\.", clean(value).translate(_MARKDOWN), flags=re.IGNORECASE)
 
 
 def plain(value: object) -> Any:
