@@ -11,10 +11,12 @@ from typing import IO, Any
 
 from ecs_exposure.digest import SECTIONS, Digest, OwnerDigest, Section
 from ecs_exposure.exposures import STYLES, legend, severity_text
-from ecs_exposure.output import cell, clean, console, markdown
+from ecs_exposure.output import COLUMN_GAP, NARROWEST, cell, clean, console, markdown
 
 ACCOUNTS_SHOWN = 5
 NO_OWNER = "no owner"
+SEVERITY_WIDTH = len("≥ CRITICAL ↺")
+DATES_WIDTH = len("first seen 2026-11-01")
 
 _TITLES = {
     "new": "New",
@@ -71,7 +73,7 @@ def print_text(told: Digest, out: IO[str]) -> None:
         for title, section in _filled(one, told.day):
             screen.print()
             screen.print(Text(title, style="bold"))
-            screen.print(_table(section.rows))
+            screen.print(_table(section.rows, screen.width))
             if more := _more(section):
                 screen.print(Text(more, style="dim"))
     for line in legend([row for row in told.rows() if row["section"] != "fixed"]):
@@ -180,15 +182,17 @@ def _fix(row: Mapping[str, Any]) -> str:
 # Terminal
 
 
-def _table(rows: Iterable[Mapping[str, Any]]) -> Any:
+def _table(rows: Iterable[Mapping[str, Any]], width: int) -> Any:
+    """Of fixed widths: all tables of a message stand in one line, and rich need not measure thousands of cells."""
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, expand=True)
-    table.add_column("Severity", no_wrap=True)
-    table.add_column("Service", overflow="fold", ratio=2)
-    table.add_column("Dates", no_wrap=True)
-    table.add_column("Driver, best fix", overflow="fold", ratio=3)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    left = max(width - SEVERITY_WIDTH - DATES_WIDTH - 3 * COLUMN_GAP, 2 * NARROWEST)
+    table.add_column("Severity", no_wrap=True, width=SEVERITY_WIDTH)
+    table.add_column("Service", overflow="fold", width=2 * left // 5)
+    table.add_column("Dates", no_wrap=True, width=DATES_WIDTH)
+    table.add_column("Driver, best fix", overflow="fold", width=left - 2 * left // 5)
     for row in rows:
         table.add_row(_severity_cell(row), _service_cell(row), _dates_cell(row), _why_cell(row))
     return table
