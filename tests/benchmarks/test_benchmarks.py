@@ -122,3 +122,11 @@ def test_samples_in_every_wrapping_are_read_and_an_unknown_one_fails(tmp_path: P
     (tmp_path / "strange.json").write_text("[]", encoding="utf-8")
     done = run("inspector_samples.py", "--data", str(tmp_path))
     assert done.returncode == 1 and "cannot be read" in done.stdout
+
+
+@pytest.mark.faults
+def test_digest_tells_a_week_of_a_made_up_lake() -> None:
+    done = run("digest.py", "--exposures", "1000", "--days", "3")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if "a week, one" in line]
+    assert [row[2] for row in rows] == ["1"]

@@ -41,8 +41,9 @@ def row(**changes: Any) -> dict[str, Any]:
     made: dict[str, Any] = {
         "finding_id": f"ecs-exposure/aws/{ACCOUNT}/{REGION}/main/shop", "account_id": ACCOUNT, "region": REGION,
         "resource_id": arn, "severity": "HIGH", "likelihood": "High", "impact": "Medium",
-        "impact_reason": "data access", "driver": "CVE-2026-1111", "driver_rule": "BOD 26-04", "score": 81.25, "exploit_probability": 0.42,
-        "highest_probability": 0.42, "reachability": "DIRECT", "is_exposed": True, "is_minimum": False,
+        "impact_reason": "data access", "driver": "CVE-2026-1111", "driver_rule": "BOD 26-04",
+        "score": 81.25, "exploit_probability": 0.42, "highest_probability": 0.42,
+        "reachability": "DIRECT", "is_exposed": True, "is_minimum": False,
         "minimum_reason": None, "traits": ["vulnerability"], "unknown_traits": [], "vulnerability_count": 1,
         "high_priority_vulnerability_count": 1, "is_dormant": False, "is_carried": False,
         "observed_date": date(2026, 11, 1), "first_observed_date": date(2026, 10, 20), "due_date": date(2026, 11, 15),

@@ -15,7 +15,7 @@ import pytest
 from ecs_exposure import digest as digests
 from ecs_exposure.cli import app
 from ecs_exposure.lake import Lake
-from ecs_exposure.output import markdown
+from ecs_exposure.output import clean, markdown
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -371,6 +371,8 @@ def test_hostile_names_are_plain_words_in_markdown(hostile: Lake) -> None:
     assert not kinds & {"link_open", "image", "code_inline", "html_inline", "html_block", "em_open", "fence"}
     cells = [token.type for token in tokens if token.type in ("tr_open", "th_open", "td_open")]
     assert cells == ["tr_open", *["th_open"] * 8, "tr_open", *["td_open"] * 8] * 5, "five sections of one row each"
+    shown = ["".join(child.content for child in token.children or []) for token in tokens if token.type == "inline"]
+    assert shown.count(clean(EVIL)) == 1 + 5 + 2, "the owner's heading, each row's driver, and the finding told twice"
 
 
 @given(st.text(max_size=60))
