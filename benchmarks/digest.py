@@ -21,7 +21,7 @@ import duckdb
 import pyarrow as pa
 from measured import Limits, in_child, usage
 
-MAX_SECONDS = 3
+MAX_SECONDS = 4  # of CPU: what else runs on the machine does not count
 LAST = date(2026, 11, 23)
 OWNERS = 200
 EVERY = 200  # of so many services one opens, one worsens and one is resolved each day
@@ -75,7 +75,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--exposures", type=int, default=100_000)
     parser.add_argument("--days", type=int, default=90)
-    parser.add_argument("--check", action="store_true", help=f"exit 1 when a week takes more than {MAX_SECONDS} s")
+    parser.add_argument("--check", action="store_true", help=f"exit 1 when a week takes over {MAX_SECONDS} CPU-seconds")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.job:
@@ -97,8 +97,8 @@ def main() -> int:
                 __file__, {"lake": folder, "owners": [], "limit": None, "form": "text"} | job, dict(os.environ)
             )
             table.add_row(
-                name, f"{run['owners']:,}", f"{run['rows']:,}", limits.note(name, run["wall"], limit, "s"),
-                f"{run['cpu']:.1f} s", f"{run['rss']:,.0f} MiB",
+                name, f"{run['owners']:,}", f"{run['rows']:,}", f"{run['wall']:.1f} s",
+                limits.note(name, run["cpu"], limit, "s"), f"{run['rss']:,.0f} MiB",
             )  # fmt: skip
     Console(width=None if sys.stdout.isatty() else 120).print(table)
     return 1 if arguments.check and limits.missed else 0

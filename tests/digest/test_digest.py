@@ -282,7 +282,7 @@ def moves(before: str | None, after: str | None) -> str | None:
     return "worsened" if higher > lower else "improved"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(histories=HISTORIES, days=st.integers(1, 6), due=st.integers(1, 9))
 def test_generated_weeks_are_told_as_a_plain_reading_has_them(
     histories: dict[str, list[str | None]], days: int, due: int
