@@ -7,13 +7,14 @@ import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import date
 
 import duckdb
 import pyarrow as pa
 
 from ecs_exposure import models
+from ecs_exposure.accepted_risks import accepted_risks
 from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
 from ecs_exposure.fix_plan import fix_plan
 from ecs_exposure.lake import Lake, LakeError
@@ -57,7 +58,7 @@ def assess(
 
     When the rules changed since the previous assessed day, that day's snapshot is first assessed in memory with today's
     rules, so that `change.cause` can tell the estate's changes from our own. Raises LakeError for a day without a
-    snapshot, ModelError for a wrong model.
+    snapshot, ModelError for a wrong model, AcceptedRisksError for a wrong file of accepted risks.
     """
     version = rules_version(settings)
     seconds: dict[str, float] = {}
@@ -122,8 +123,10 @@ def database(
     """A DuckDB with everything the models read for one day; `rebased.exposure` is the previous day under today's
     rules. With `services` (ARNs) the day has only those, and what they could lead to.
 
-    Raises LakeError for a day without a snapshot.
+    Accepted risks change no severity: a what-if and the previous day know none. Raises LakeError for a day without a
+    snapshot, AcceptedRisksError for a wrong file of accepted risks.
     """
+    accepted = accepted_risks(settings) if services is None and not is_rebase else []
     if day not in lake.snapshot_days():
         raise LakeError(f"{day} has no snapshot in the lake at {lake.location}: run `ecs-exposure scan` for it first")
     previous_day = lake.previous_day(day)
@@ -149,6 +152,10 @@ def database(
             connection,
             models.RunDay(day, previous_day, version, previous_version, settings.owner_tag),
         )
+        if accepted:
+            connection.executemany(
+                "insert into run.accepted_risk values (?, ?, ?, ?, ?, ?, ?)", list(map(list, map(astuple, accepted)))
+            )
         models.create_empty(connection, "rebased", {"exposure": RESULTS["exposure"]})
         if previous_day and previous_version != version and not is_rebase and previous_day in lake.snapshot_days():
             log.info(

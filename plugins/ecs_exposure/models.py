@@ -279,9 +279,13 @@ def attach_functions(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def attach_day(connection: duckdb.DuckDBPyConnection, day: RunDay) -> None:
-    """`run.day`, one row, and `run.what_if`, empty: one row asks what would be without some traits and images."""
+    """`run.day`, one row; `run.what_if`, empty: one row asks what would be without some traits and images; and
+    `run.accepted_risk`, empty: one row per entry of the file of accepted risks.
+    """
     connection.execute(
         """create schema run;
+        create table run.accepted_risk (account varchar, service varchar, trait varchar, reason varchar, owner varchar,
+            accepted_date date, expiry_date date);
         create table run.what_if (removed_traits varchar[], clean_digests varchar[]);
         create table run.day (snapshot_date date, previous_date date, rules_version varchar,
             previous_rules_version varchar, owner_tag varchar)"""

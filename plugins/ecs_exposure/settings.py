@@ -87,6 +87,14 @@ class Settings(BaseSettings):
         description="CISA's Vulnrichment: its repository as a folder or .zip, or a flat CSV or JSON lines file "
         "(docs/operate.md).",
     )
+    accepted_risks_file: Path | None = Field(
+        None,
+        description="CSV of the risks you accept, until when and why: account,service,trait,reason,owner,"
+        "accepted_date,expiry_date (docs/operate.md).",
+    )
+    accepted_risk_max_days: int = Field(
+        365, ge=1, description="An accepted risk may last at most so many days; then somebody decides again."
+    )
     sql: Path = Field(
         Path(__file__).parents[2] / "sql", description="Folder of the SQL models (the shipped one by default)."
     )

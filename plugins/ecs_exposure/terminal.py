@@ -92,10 +92,11 @@ def clear_errors() -> Iterator[None]:
 
 
 def _usage_errors() -> tuple[type[Exception], ...]:
+    from ecs_exposure.accepted_risks import AcceptedRisksError
     from ecs_exposure.history import QueryError
     from ecs_exposure.settings import SettingsError
 
-    return SettingsError, QueryError
+    return SettingsError, QueryError, AcceptedRisksError
 
 
 def _no_data_errors() -> tuple[type[Exception], ...]:

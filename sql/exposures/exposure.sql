@@ -118,6 +118,11 @@ select
             case when complete.kind = 'vulnerability' then likelihood.bod_days end, sla.days
         )::integer
     ) end as due_date,
+    severity.severity_traits,
+    -- Who accepts a risk changes nothing but this: neither severity nor score nor what is told.
+    case when complete.told_severity <> 'INFORMATIONAL' then acceptance.accepted_until end as accepted_until,
+    case when complete.told_severity <> 'INFORMATIONAL' then acceptance.accepted_by end as accepted_by,
+    case when complete.told_severity <> 'INFORMATIONAL' then acceptance.accepted_reason end as accepted_reason,
     left(
         'ECS service ' || left(complete.service_name, 80) || ' in cluster ' || left(complete.cluster_name, 60)
         || case complete.told_reachability
@@ -139,6 +144,8 @@ select
     complete.cluster_name, complete.service_name, complete.launch_type, complete.task_definition_arns,
     complete.account_name, complete.ou_path, complete.owner, complete.tags
 from complete
+join exposures.severity_traits as severity on severity.resource_id = complete.resource_id
+left join exposures.acceptance as acceptance on acceptance.resource_id = complete.resource_id
 left join previous.lifecycle as ever on ever.resource_id = complete.resource_id
 left join previous.exposure as yesterday on yesterday.resource_id = complete.resource_id
 left join reference.likelihood as likelihood on likelihood.likelihood = complete.told_likelihood

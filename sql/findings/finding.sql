@@ -1,6 +1,7 @@
 -- One row per exposure of severity LOW or above: the finding that tells it in Security Hub, and the hash of what it durably says.
 -- Equal hash: nothing is sent but heartbeats. Covered are severity, likelihood, impact, owner, the traits hit with their durable
--- evidence, the worst vulnerabilities in an order that knows no probability, and the fixes that reach the lowest severity. Not covered:
+-- evidence, the worst vulnerabilities in an order that knows no probability, the fixes that reach the lowest severity, and until when it is
+-- accepted (left out where it is not, so that no other finding differs for it). Not covered:
 -- EPSS, probability, score, counts, dates, tasks, interfaces, instances and addresses, what is unknown tonight, and every wording.
 -- INFORMATIONAL stays in the lake: AWS does not publish it either.
 with hit as (
@@ -37,7 +38,7 @@ told as (
         to_json({
             'severity': exposure.severity, 'likelihood': exposure.likelihood, 'impact': exposure.impact, 'owner': exposure.owner,
             'traits': hits.traits, 'vulnerability_ids': durable_vulnerability.vulnerability_ids, 'fixes': fixes.lowering
-        })::varchar as said
+        })::varchar || coalesce('accepted until ' || exposure.accepted_until, '') as said
     from exposures.exposure as exposure
     left join hits on hits.resource_id = exposure.resource_id
     left join fixes on fixes.resource_id = exposure.resource_id

@@ -1,6 +1,7 @@
 -- How many services were exposed at each severity, day by day?
 -- One row per assessed day and group. The severities count what was seen that day; `carried` counts open exposures that could not be seen
--- and are carried over from an earlier day. `accounts_not_seen` is estate-wide: while it is not 0, the other figures are minimums.
+-- and are carried over from an earlier day. `accepted` counts those among all of these that are accepted until some day.
+-- `accounts_not_seen` is estate-wide: while it is not 0, the other figures are minimums.
 -- A group begins with the first day it had an exposure; from then on a day without any is a true 0.
 with day as (
     select
@@ -12,7 +13,7 @@ with day as (
 ),
 exposure as (
     select
-        snapshot_date, severity, is_carried,
+        snapshot_date, severity, is_carried, accepted_until,
         history.group_name($by, account_id, account_name, ou_path, owner) as "group"
     from history.exposure
     where snapshot_date between $since and $until
@@ -31,6 +32,7 @@ select
     count(*) filter (where exposure.severity = 'LOW' and not exposure.is_carried) as low,
     count(*) filter (where exposure.severity = 'INFORMATIONAL' and not exposure.is_carried) as informational,
     count(*) filter (where exposure.severity <> 'INFORMATIONAL' and exposure.is_carried) as carried,
+    count(*) filter (where exposure.accepted_until is not null) as accepted,
     day.accounts_not_seen
 from day
 join line on day.snapshot_date >= line.first_date or $by is null

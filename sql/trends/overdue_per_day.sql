@@ -1,9 +1,9 @@
 -- Is the backlog of overdue exposures growing?
 -- One row per day and group with an open exposure: how many of the open ones were past their due date that day, by severity.
--- `carried` is the part of `overdue` that could not be seen that day.
+-- `carried` is the part of `overdue` that could not be seen that day. One that is accepted is open, not overdue.
 with exposure as (
     select
-        snapshot_date, severity, is_carried, coalesce(due_date < snapshot_date, false) as is_overdue,
+        snapshot_date, severity, is_carried, coalesce(due_date < snapshot_date, false) and accepted_until is null as is_overdue,
         history.group_name($by, account_id, account_name, ou_path, owner) as "group"
     from history.exposure
     where snapshot_date between $since and $until and severity <> 'INFORMATIONAL'

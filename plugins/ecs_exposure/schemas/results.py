@@ -17,6 +17,7 @@ CHANGES = ("opened", "resolved", "worsened", "improved", "changed")
 SCAN_STATUSES = ("scanned", "never_scanned", "no_longer_scanned", "unsupported", "not_in_ecr", "unknown")
 DECISION_SOURCES = ("vulnrichment", "vector", "vendor_severity")
 REMEDIATIONS = ("image", "role", "security_group", "task_definition", "service")
+RISK_STATES = ("in_force", "expired", "not_yet")
 PUBLICATION_STATUSES = ("sending", "sent", "failed", "not_enabled", "denied", "dry_run")
 WORKFLOW_STATUSES = ("NEW", "NOTIFIED", "RESOLVED", "SUPPRESSED")
 PUBLICATION_REASONS = ("new", "changed", "heartbeat", "archived", "reopened", "missing", "altered")
@@ -126,6 +127,10 @@ _TABLES = (
             *_CARRIED,
             column("first_observed_date", DATE, "first day the service had an exposure; never moves", nullable=False),
             column("due_date", DATE, "day by which the exposure should be gone; NULL below LOW"),
+            column("severity_traits", STRINGS, "traits that drive a severity above INFORMATIONAL, raise the impact above Low or make the service reachable, sorted; accepted when all are. `*` is what no trait of the service takes away"),
+            column("accepted_until", DATE, "day on which the exposure is no longer accepted; NULL when it is not accepted, or below LOW"),
+            column("accepted_by", STRING, "owner of the accepted risk that ends first; NULL when not accepted"),
+            column("accepted_reason", STRING, "reason of the accepted risk that ends first; NULL when not accepted"),
             column("title", STRING, "one sentence, at most 256 characters", nullable=False),
             column("cluster_name", STRING, "name of the cluster", nullable=False),
             column("service_name", STRING, "name of the service", nullable=False),
@@ -135,6 +140,23 @@ _TABLES = (
             column("ou_path", STRING, "organisational units from the root down"),
             column("owner", STRING, "value of the owner tag of the service, else of its cluster, else of its account"),
             column("tags", STRING, "tags of the service as a JSON object"),
+        ),
+    ),
+    table(
+        "accepted_risk", "one row per entry of the file of accepted risks", "account service trait accepted_date",
+        (
+            _DAY,
+            column("account", STRING, "account id, or a pattern of them", nullable=False),
+            column("service", STRING, "pattern of cluster/service; without a slash, of the service in any cluster", nullable=False),
+            column("trait", STRING, "trait, or `*` for all", nullable=False),
+            column("reason", STRING, "why it is accepted", nullable=False),
+            column("owner", STRING, "who accepted it", nullable=False),
+            column("accepted_date", DATE, "first day on which it is accepted", nullable=False),
+            column("expiry_date", DATE, "first day on which it is no longer accepted", nullable=False),
+            column("state", STRING, "whether it is accepted that day", nullable=False, values=RISK_STATES),
+            column("services", INT, "services that it names on which the trait counts that day; 0: it matches nothing", nullable=False),
+            column("accepted_exposures", INT, "of these, those whose exposure is accepted: all of its severity_traits are", nullable=False),
+            column("last_matched_date", DATE, "last day on which it matched a service; NULL: it never did"),
         ),
     ),
     table(
@@ -364,7 +386,7 @@ _TABLES = (
         (
             *_RESOURCE,
             column("finding_id", STRING, "stable id from the service's key", nullable=False),
-            column("content_hash", STRING, "hash of severity, likelihood, impact, owner, traits, durable evidence, worst vulnerabilities and best fixes", nullable=False),
+            column("content_hash", STRING, "hash of severity, likelihood, impact, owner, traits, durable evidence, worst vulnerabilities, best fixes and accepted_until", nullable=False),
             _severity("severity", "severity", nullable=False),
         ),
     ),
