@@ -106,7 +106,9 @@ def parse(content: bytes, traits: Collection[str], max_days: int) -> list[Accept
         if wrong:
             continue
         begin, end = (date.fromisoformat(fields[name]) for name in ("accepted_date", "expiry_date"))
-        entry = AcceptedRisk(*values[:5], begin, end)
+        entry = AcceptedRisk(
+            fields["account"], fields["service"], fields["trait"], fields["reason"], fields["owner"], begin, end
+        )
         key = (entry.account, entry.service, entry.trait, entry.accepted_date)
         if key in lines_of:
             problems.append(
@@ -118,7 +120,9 @@ def parse(content: bytes, traits: Collection[str], max_days: int) -> list[Accept
     if problems:
         more = f"\n  … and {len(problems) - PROBLEMS_TOLD} more" if len(problems) > PROBLEMS_TOLD else ""
         raise AcceptedRisksError(
-            "wrong, so that nothing is assessed until it is corrected\n  " + "\n  ".join(problems[:PROBLEMS_TOLD]) + more
+            "wrong, so that nothing is assessed until it is corrected\n  "
+            + "\n  ".join(problems[:PROBLEMS_TOLD])
+            + more
         )
     return entries
 
@@ -157,7 +161,9 @@ def _wrong(fields: dict[str, str], traits: Collection[str], max_days: int) -> It
         )
     if fields["trait"] != EVERY_TRAIT and fields["trait"] not in traits:
         near = difflib.get_close_matches(fields["trait"], traits, 1)
-        hint = f"did you mean {near[0]}?" if near else "write a trait's name as `ecs-exposure show` has it, or * for all"
+        hint = (
+            f"did you mean {near[0]}?" if near else "write a trait's name as `ecs-exposure show` has it, or * for all"
+        )
         yield "trait", f"{_shown(fields['trait'])} is not the name of a trait: {hint}"
     for column, most in (("reason", MAX_REASON), ("owner", MAX_OWNER)):
         value = fields[column]

@@ -273,6 +273,10 @@ def show(
     everything: Annotated[
         bool, typer.Option("--all/--open", help="Informational exposures too, or only open ones (LOW or above).")
     ] = False,
+    accepted: Annotated[
+        bool | None,
+        typer.Option("--accepted/--not-accepted", help="Only those that are accepted that day, or only the others."),
+    ] = None,
     limit: Annotated[
         int | None,
         typer.Option("--limit", "-n", min=1, help="Print at most so many (default: 50 in a table, else all)."),
@@ -298,7 +302,7 @@ def show(
         settings = _settings(lake)
         requested = _day(day)
         severities = [item.value for item in severity] if severity else list(SEVERITIES if everything else OPEN)
-        wanted = Filter(severities, account or (), owner or (), ou or (), trait or ())
+        wanted = Filter(severities, account or (), owner or (), ou or (), trait or (), accepted)
         with _open(settings) as opened:
             chosen = assessed_day(opened, requested)
             rows = exposures(opened, chosen, wanted)
@@ -315,6 +319,40 @@ def show(
         bar = severity_rank(fail_on.value) if fail_on else -1
         if any(severity_rank(row["severity"]) <= bar and row["severity"] in OPEN for row in rows):
             raise typer.Exit(FOUND)
+
+
+@app.command()
+def accepted_risks(
+    check: Annotated[
+        bool, typer.Option("--check", help="Only check the file as it is now; exit with 2 when a line is wrong.")
+    ] = False,
+    day: DayOption = None,
+    lake: LakeOption = None,
+    form: FormatOption = Format.table,
+) -> None:
+    """List the accepted risks of a day, those that want attention first.
+
+    Whether each is in force, how many services it matches, and how many exposures are accepted by it.
+    """
+    with clear_errors():
+        settings = _settings(lake)
+        if check:
+            from ecs_exposure.accepted_risks import accepted_risks as read
+
+            entries = read(settings)
+            say(f"{settings.accepted_risks_file or 'no file is set'}: {len(entries)} accepted risks, nothing is wrong")
+            return
+        from ecs_exposure.accepted_risks_page import COLUMNS, accepted_risk_rows, print_accepted_risks
+        from ecs_exposure.history import assessed_day
+
+        requested = _day(day)
+        with _open(settings) as opened:
+            chosen = assessed_day(opened, requested)
+            rows = accepted_risk_rows(opened, chosen)
+        if form is Format.table:
+            print_accepted_risks(rows, chosen, sys.stdout)
+        else:
+            print_rows(COLUMNS, ([row[name] for name in COLUMNS] for row in rows), form, sys.stdout)
 
 
 @app.command()

@@ -54,6 +54,7 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
                 ("account", f"{account} · {cell(row['ou_path'])} · {clean(row['region'])}"),
                 ("owner", owner),
                 ("dates", f"as of {told.day}, {since}{due}"),
+                *_acceptance(row),
                 ("runs", f"{cell(row['launch_type'])} · {cell(row['task_definition_arns'])}"),
             ],
             "dim", "",
@@ -209,6 +210,19 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
 
     screen.print()
     show(Text(ARITHMETIC, style="dim"))
+
+
+def _acceptance(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Until when it is accepted, or which traits an accepted risk would still have to name."""
+    rests_on, accepted = row["severity_traits"] or [], row["accepted_traits"] or []
+    if row["severity"] == "INFORMATIONAL" or not rests_on:  # NULL on days assessed before the columns were there
+        return []
+    if row["accepted_until"]:
+        until = f"until {row['accepted_until']} by {cell(row['accepted_by'])}: {cell(row['accepted_reason'])}"
+        return [("accepted", until)]
+    lacking = cell([trait for trait in rests_on if trait not in accepted])
+    told = f"no: {cell(accepted)} would be, but not {lacking}" if accepted else f"no; the severity rests on {lacking}"
+    return [("accepted", told)]
 
 
 def _exploitation(item: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ REACHED = {
 LEGEND = {
     "≥": "≥ at least: something was not seen or not known",
     "↺": "↺ not seen today: carried over from the last day it was seen",
+    "✓": "✓ accepted until the day named; its severity stays (`ecs-exposure accepted-risks`)",
 }
 
 _SHORT_ARN = re.compile(
@@ -37,13 +38,17 @@ _SHORT_ARN = re.compile(
 
 @dataclass(frozen=True)
 class Filter:
-    """Which exposures to show; an empty collection filters nothing. `ou` takes the unit itself and those below it."""
+    """Which exposures to show; an empty collection filters nothing. `ou` takes the unit itself and those below it.
+
+    `is_accepted` takes only those that are accepted that day (True) or only the others (False).
+    """
 
     severities: Collection[str] = OPEN
     accounts: Collection[str] = ()
     owners: Collection[str] = ()
     ous: Collection[str] = ()
     traits: Collection[str] = ()
+    is_accepted: bool | None = None
 
 
 def connect_to_day(lake: Lake, day: date, tables: Collection[str], schema: str = "today") -> duckdb.DuckDBPyConnection:
@@ -85,6 +90,8 @@ def condition(wanted: Filter) -> tuple[str, dict[str, list[str]]]:
         if chosen:
             conditions.append(text)
             values[name] = sorted(chosen)
+    if wanted.is_accepted is not None:
+        conditions.append(f"accepted_until is {'not ' if wanted.is_accepted else ''}null")
     return " and ".join(conditions) or "true", values
 
 
@@ -135,7 +142,9 @@ def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
 
 def marks(row: Mapping[str, Any]) -> str:
     """The signs of LEGEND that apply to an exposure."""
-    return ("≥" if row["is_minimum"] else "") + ("↺" if row["is_carried"] else "")
+    return (
+        ("≥" if row["is_minimum"] else "") + ("↺" if row["is_carried"] else "") + ("✓" if row["accepted_until"] else "")
+    )
 
 
 def severity_text(row: Mapping[str, Any]) -> Any:
@@ -144,13 +153,17 @@ def severity_text(row: Mapping[str, Any]) -> Any:
 
     text = Text("≥ " if row["is_minimum"] else "")
     text.append(row["severity"], style=STYLES[row["severity"]])
-    return text.append(" ↺") if row["is_carried"] else text
+    for sign in marks(row).removeprefix("≥"):
+        text.append(f" {sign}")
+    return text
 
 
 def due_text(row: Mapping[str, Any], day: date) -> Any:
-    """Due date; red once it has passed."""
+    """Due date, red once it has passed; of an exposure that is accepted, until when."""
     from rich.text import Text
 
+    if row["accepted_until"]:
+        return Text(f"accepted until {row['accepted_until']}")
     if row["due_date"] is None:
         return Text("–")
     return Text(str(row["due_date"]), style="red" if row["due_date"] < day else "")

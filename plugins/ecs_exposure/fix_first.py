@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from ecs_exposure.exposures import Filter, condition, connect_to_day
-from ecs_exposure.fix_plan import GREEDY, fix_plan
+from ecs_exposure.fix_plan import GREEDY, PLANNED, fix_plan
 from ecs_exposure.history import NoDataError
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import attach_reference
@@ -85,13 +85,15 @@ left join today.remediation_outcome as outcome
 @dataclass(frozen=True)
 class FixFirst:
     """Changes of a day in the order of the plan (rows of COLUMNS), the first `shown` told, how many there are in all,
-    and how many open exposures match; `critical` and `high` of them now, and how many of those the shown changes lower.
+    and how many open exposures match, without the `accepted` ones, which no plan counts; `critical` and `high` of them
+    now, and how many of those the shown changes lower.
     """
 
     day: date
     shown: list[dict[str, Any]]
     changes: int
     exposures: int
+    accepted: int
     critical: int
     high: int
     critical_gone: int
@@ -109,10 +111,13 @@ def fix_first(lake: Lake, day: date, wanted: Filter, sql: Path, limit: int | Non
         connection.execute(
             f"""create temp table planned as
             select resource_id, severity, account_id, account_name from today.exposure
-            where severity <> 'INFORMATIONAL' and ({where})""",
+            where {PLANNED} and ({where})""",
             values or None,
         )
         ((exposures,),) = connection.execute("select count(*) from planned").fetchall()
+        ((accepted,),) = connection.execute(
+            f"select count(*) from today.exposure where accepted_until is not null and ({where})", values or None
+        ).fetchall()
         if exposures and "remediation" not in lake.day(day).files:
             raise NoDataError(
                 f"no plan is stored of {day}: it was assessed by a release without plans, or nothing a team can change "
@@ -135,7 +140,9 @@ def fix_first(lake: Lake, day: date, wanted: Filter, sql: Path, limit: int | Non
         row |= {"account_name": names.get(row["remediation_account_id"])} | dict(
             zip(COLUMNS[-4:], upgrade, strict=True)
         )
-    return FixFirst(day, shown, plan.num_rows, exposures, critical, high, critical_gone, critical_to_high, high_gone)
+    return FixFirst(
+        day, shown, plan.num_rows, exposures, accepted, critical, high, critical_gone, critical_to_high, high_gone
+    )
 
 
 def _plan(connection: duckdb.DuckDBPyConnection, sql: Path, where: str, values: Mapping[str, Any]) -> pa.Table:
@@ -149,6 +156,7 @@ def print_fix_first(told: FixFirst, out: IO[str]) -> None:
     screen = console(out)
     if not told.exposures:
         screen.print(f"No open exposure matches on {told.day}: nothing to fix.")
+        _print_accepted(told, screen)
         return
     if told.shown:
         screen.print(_table(told.shown))
@@ -159,6 +167,13 @@ def print_fix_first(told: FixFirst, out: IO[str]) -> None:
         screen.print(f"Each rank counts what is left after those above it{beyond}.", style="dim")
     if (more := told.changes - len(told.shown)) > 0:
         screen.print(f"{more} more lower something (--limit).", style="dim")
+    _print_accepted(told, screen)
+
+
+def _print_accepted(told: FixFirst, screen: Any) -> None:
+    if told.accepted:
+        many = "1 accepted exposure is" if told.accepted == 1 else f"{told.accepted} accepted exposures are"
+        screen.print(f"{many} left out (`ecs-exposure show --accepted`).", style="dim")
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -17,6 +17,9 @@ import pyarrow as pa
 GREEDY = 50
 """Ranks that count what is left after those above them; the others count what is left after these."""
 
+PLANNED = "severity <> 'INFORMATIONAL' and accepted_until is null"
+"""The exposures a plan is made for: open ones, without those that are accepted that day."""
+
 _LEVELS = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")  # by their level, from 0
 _HIGH, _CRITICAL = 3, 4
 _PLANNED: dict[str, Any] = {
@@ -43,7 +46,7 @@ def fix_plan(
     where: str = "true",
     parameters: Mapping[str, Any] | None = None,
 ) -> pa.Table:
-    """Rows of the result table `fix_plan`, without its day, over the published exposures that `where` chooses: changes
+    """Rows of the result table `fix_plan`, without its day, over the exposures of PLANNED that `where` chooses: changes
     that lower something, by themselves or with those before them.
 
     Reads `exposure`, `remediation` and `remediation_outcome` of `schema`; `weights` are reference/severity.csv's by
@@ -52,7 +55,7 @@ def fix_plan(
     connection.execute(
         f"""create or replace temp table planned as
         select row_number() over (order by resource_id) - 1 as service, resource_id, severity, score, owner
-        from {schema}.exposure where severity <> 'INFORMATIONAL' and ({where})""",
+        from {schema}.exposure where {PLANNED} and ({where})""",
         dict(parameters) if parameters else None,
     )
     connection.execute(

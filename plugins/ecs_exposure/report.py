@@ -28,6 +28,8 @@ def print_summary(told: Summary, out: IO[str]) -> None:
     _print_header(told, screen)
     section("Exposures by severity", _severity_note(told))
     _print_severities(told, screen)
+    if accepted := _accepted(told.accepted_risks):
+        screen.print(Text(accepted, style="dim"))
     section(f"The {min(WORST, len(told.worst))} worst" if told.worst else "The worst")
     if told.worst:
         screen.print(exposure_table(told.worst, told.day))
@@ -114,6 +116,21 @@ def _print_severities(told: Summary, screen: Any) -> None:
             Text(", ".join(note for note in notes if note), style="dim"),
         )  # fmt: skip
     screen.print(table)
+
+
+def _accepted(risks: Mapping[str, int]) -> str:
+    """How many exposures are accepted and which entries of the file want attention; empty without any entry."""
+    if not risks["entries"]:
+        return ""
+    attention = [
+        f"{risks[name]} {words}"
+        for name, words in (("expired", "expired"), ("unmatched", "in force match nothing"))
+        if risks[name]
+    ]
+    which = f", of which {' and '.join(attention)}" if attention else ""
+    exposures = "1 exposure is" if risks["exposures"] == 1 else f"{risks['exposures']} exposures are"
+    entries = "1 accepted risk" if risks["entries"] == 1 else f"{risks['entries']} accepted risks"
+    return f"{exposures} accepted by {entries}{which}: ecs-exposure accepted-risks"
 
 
 def _print_fixes(fixes: Sequence[Mapping[str, Any]], screen: Any) -> None:

@@ -25,7 +25,7 @@ WORST = 10
 NOTABLE = 12
 BEST_FIXES = 8
 
-_TABLES = ("exposure", "change", "fix", "coverage", "finding", "service_image")
+_TABLES = ("exposure", "accepted_risk", "change", "fix", "coverage", "finding", "service_image")
 _CHANGE_ORDER = ("opened", "worsened", "improved", "resolved", "changed")
 _NOT_SEEN = ("denied", "failed", "invalid")
 
@@ -33,6 +33,13 @@ _SEVERITIES = """
 select severity, count(*) as services, count(*) filter (where is_carried) as carried,
     count(*) filter (where is_minimum) as at_least
 from {schema}.exposure group by severity"""
+_ACCEPTED = """
+select
+    (select count(*) from today.exposure where accepted_until is not null) as exposures,
+    count(*) as entries,
+    count(*) filter (where state = 'expired') as expired,
+    count(*) filter (where state = 'in_force' and services = 0) as unmatched
+from today.accepted_risk"""
 _FIXES = """
 select removed_kind, description, count(distinct resource_id) as services,
     sum(score_before - score_after) as score_removed,
@@ -40,6 +47,7 @@ select removed_kind, description, count(distinct resource_id) as services,
         list_position($severities, severity_before), list_position($severities, severity_after)) as moves
 from today.fix
 where severity_after <> severity_before
+    and resource_id not in (select resource_id from today.exposure where accepted_until is not null)
 group by removed_kind, description
 order by
     count(*) filter (where severity_before = 'CRITICAL') desc, count(*) filter (where severity_before = 'HIGH') desc,
@@ -111,6 +119,8 @@ class Summary:
     rules_version: str
     services_seen: int | None
     severities: list[dict[str, Any]]
+    accepted_risks: dict[str, int]
+    """Accepted `exposures`; `entries` of the file, and of these the `expired` and, in force, the `unmatched`."""
     worst: list[dict[str, Any]]
     fixes: list[dict[str, Any]]
     changes: dict[str, dict[str, int]]
@@ -147,6 +157,7 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
             "select sum(rows)::bigint from today.coverage where dataset = 'service'"
         ).fetchall()[0][0],
         severities=_severities(connection, has_previous=previous is not None),
+        accepted_risks=fetch(connection, _ACCEPTED).records()[0],
         worst=sorted(exposed, key=worst_first)[:WORST],
         fixes=fetch(connection, _FIXES, parameters).records(),
         changes=_change_counts(changes),

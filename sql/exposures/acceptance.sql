@@ -1,4 +1,5 @@
--- One row per service whose severity's traits are all accepted today: until when, and the entry that ends first.
+-- One row per service of which a risk is accepted today: the traits that its severity rests on and that are accepted and, where all of them
+-- are, until when, by the entry that ends first.
 -- Where several entries in force accept one trait, the one that ends last does. An entry that is not yet in force prolongs nothing.
 with in_force as (
     select resource_id, trait, {
@@ -18,13 +19,18 @@ accepted as (
     from needed
     join in_force on in_force.resource_id = needed.resource_id and in_force.trait in (needed.trait, '*')
     group by needed.resource_id, needed.trait
+),
+folded as (
+    select
+        resource_id,
+        list_sort(list(needed.trait) filter (where accepted.entry is not null)) as accepted_traits,
+        case when count(*) = count(accepted.entry) then min(accepted.entry) end as first_ending
+    from needed
+    left join accepted using (resource_id, trait)
+    group by resource_id
 )
 select
-    resource_id,
-    min(accepted.entry).expiry_date as accepted_until,
-    min(accepted.entry).owner as accepted_by,
-    min(accepted.entry).reason as accepted_reason
-from needed
-left join accepted using (resource_id, trait)
-group by resource_id
-having count(*) = count(accepted.entry)
+    resource_id, accepted_traits, first_ending.expiry_date as accepted_until, first_ending.owner as accepted_by,
+    first_ending.reason as accepted_reason
+from folded
+where accepted_traits is not null

@@ -119,6 +119,7 @@ select
         )::integer
     ) end as due_date,
     severity.severity_traits,
+    coalesce(acceptance.accepted_traits, []) as accepted_traits,
     -- Who accepts a risk changes nothing but this: neither severity nor score nor what is told.
     case when complete.told_severity <> 'INFORMATIONAL' then acceptance.accepted_until end as accepted_until,
     case when complete.told_severity <> 'INFORMATIONAL' then acceptance.accepted_by end as accepted_by,

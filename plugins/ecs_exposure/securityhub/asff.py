@@ -54,8 +54,8 @@ _TOLD = (
     "highest_probability", "reachability", "is_exposed", "is_minimum", "minimum_reason", "traits", "unknown_traits",
     "owner", "ou_path", "account_name", "cluster_name", "service_name", "launch_type", "resource_id",
     "vulnerability_count",
-    "high_priority_vulnerability_count", "due_date", "first_observed_date", "observed_date", "is_carried",
-    "is_dormant",
+    "high_priority_vulnerability_count", "due_date", "accepted_until", "first_observed_date", "observed_date",
+    "is_carried", "is_dormant",
 )  # fmt: skip
 _CHECKS = "Software and Configuration Checks"
 _CONFIGURATION = f"{_CHECKS}/AWS Security Best Practices/ECS Exposure"
@@ -244,6 +244,9 @@ def _description(row: Mapping[str, Any], hits: Sequence[_Hit]) -> str:
         f"has {least}{row['severity']} exposure: likelihood {row['likelihood'] or 'unknown'} "
         f"because of {cut(driver or 'no single cause', 125)}, impact {row['impact']}."
     ]
+    if row["accepted_until"]:
+        accepted = f"Accepted until {row['accepted_until']} by {cut(row['accepted_by'], 80)}"
+        sentences.append(f"{accepted}: {cut(row['accepted_reason'], 200).rstrip('.')}.")
     for hit in hits:
         sentences.append(f"{hit.title}{_shown_evidence(hit)}.")
         if sum(map(len, sentences)) > MAX_DESCRIPTION:
