@@ -339,8 +339,9 @@ def accepted_risks(
         if check:
             from ecs_exposure.accepted_risks import accepted_risks as read
 
-            entries = read(settings)
-            say(f"{settings.accepted_risks_file or 'no file is set'}: {len(entries)} accepted risks, nothing is wrong")
+            count = len(read(settings))
+            risks = "1 accepted risk" if count == 1 else f"{count} accepted risks"
+            say(f"{settings.accepted_risks_file or 'no file is set'}: {risks}, nothing is wrong")
             return
         from ecs_exposure.accepted_risks_page import COLUMNS, accepted_risk_rows, print_accepted_risks
         from ecs_exposure.history import assessed_day

@@ -213,16 +213,17 @@ def print_explanation(told: Explanation, out: IO[str]) -> None:
 
 
 def _acceptance(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Until when it is accepted, or which traits an accepted risk would still have to name."""
+    """Until when it is accepted, or which traits accepted risks would (still) have to name."""
     rests_on, accepted = row["severity_traits"] or [], row["accepted_traits"] or []
     if row["severity"] == "INFORMATIONAL" or not rests_on:  # NULL on days assessed before the columns were there
         return []
     if row["accepted_until"]:
         until = f"until {row['accepted_until']} by {cell(row['accepted_by'])}: {cell(row['accepted_reason'])}"
         return [("accepted", until)]
+    if not accepted:
+        return [("rests on", cell(rests_on))]
     lacking = cell([trait for trait in rests_on if trait not in accepted])
-    told = f"no: {cell(accepted)} would be, but not {lacking}" if accepted else f"no; the severity rests on {lacking}"
-    return [("accepted", told)]
+    return [("accepted", f"no: {cell(accepted)} would be, but not {lacking}")]
 
 
 def _exploitation(item: Mapping[str, Any]) -> str:

@@ -127,10 +127,9 @@ def _accepted(risks: Mapping[str, int]) -> str:
         for name, words in (("expired", "expired"), ("unmatched", "in force match nothing"))
         if risks[name]
     ]
-    which = f", of which {' and '.join(attention)}" if attention else ""
-    exposures = "1 exposure is" if risks["exposures"] == 1 else f"{risks['exposures']} exposures are"
-    entries = "1 accepted risk" if risks["entries"] == 1 else f"{risks['entries']} accepted risks"
-    return f"{exposures} accepted by {entries}{which}: ecs-exposure accepted-risks"
+    told = f" ({', '.join(attention)})" if attention else ""
+    exposures, entries = _many(risks["exposures"], "exposure"), _many(risks["entries"], "accepted risk")
+    return f"{exposures} accepted by {entries}{told}: ecs-exposure accepted-risks"
 
 
 def _print_fixes(fixes: Sequence[Mapping[str, Any]], screen: Any) -> None:

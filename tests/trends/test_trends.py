@@ -197,6 +197,21 @@ def test_overdue_lists_what_is_past_its_day_only(lake: Lake) -> None:
     ]
 
 
+def test_what_is_accepted_is_counted_and_not_overdue(tmp_path: Path) -> None:
+    said = {"accepted_until": TWO, "accepted_by": "team-a", "accepted_reason": "meant to be"}
+    late = [exposure("api", "HIGH", day=ONE, due_date=ONE), exposure("web", "HIGH", day=ONE, due_date=ONE)]
+    with new_lake(tmp_path) as lake:
+        commit(lake, ONE, {"exposure": [late[0] | said, late[1] | said | {"accepted_until": THREE}]})
+        late = [row | {"snapshot_date": TWO} for row in late]
+        commit(lake, TWO, {"exposure": [late[0], late[1] | said | {"accepted_until": THREE}]})
+        assert pick(answer(lake, "exposures_per_day"), "snapshot_date", "high", "accepted") == [
+            (ONE, 2, 2),
+            (TWO, 2, 1),
+        ]
+        assert pick(answer(lake, "overdue"), "resource_id") == [(arn("api"),)]
+        assert pick(answer(lake, "overdue_per_day"), "snapshot_date", "open", "overdue") == [(ONE, 2, 0), (TWO, 2, 1)]
+
+
 def test_severity_mix_is_shares_of_the_open_ones(lake: Lake) -> None:
     last = answer(lake, "severity_mix")[-1]
     assert pick([last], "open", "critical_percent", "high_percent", "medium_percent", "carried_percent") == [
@@ -224,6 +239,7 @@ def test_the_parts_of_a_grouping_add_up_to_the_whole(lake: Lake, name: str) -> N
         "resolved",
         "opened_by_rules",
         "carried",
+        "accepted",
         "services",
         "overdue",
         "still_open",
