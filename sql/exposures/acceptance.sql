@@ -2,10 +2,7 @@
 -- are, until when, by the entry that ends first.
 -- Where several entries in force accept one trait, the one that ends last does. An entry that is not yet in force prolongs nothing.
 with in_force as (
-    select resource_id, trait, {
-        'expiry_date': expiry_date, 'account': account, 'service': service, 'trait': trait, 'accepted_date': accepted_date, 'owner': owner,
-        'reason': reason
-    } as entry
+    select resource_id, trait, entry_id
     from exposures.accepted_service
     where state = 'in_force'
 ),
@@ -15,22 +12,21 @@ needed as (
     semi join in_force using (resource_id)
 ),
 accepted as (
-    select needed.resource_id, needed.trait, max(in_force.entry) as entry
+    select needed.resource_id, needed.trait, max(in_force.entry_id) as entry_id
     from needed
-    join in_force on in_force.resource_id = needed.resource_id and in_force.trait in (needed.trait, '*')
+    left join in_force on in_force.resource_id = needed.resource_id and in_force.trait in (needed.trait, '*')
     group by needed.resource_id, needed.trait
 ),
 folded as (
     select
         resource_id,
-        list_sort(list(needed.trait) filter (where accepted.entry is not null)) as accepted_traits,
-        case when count(*) = count(accepted.entry) then min(accepted.entry) end as first_ending
-    from needed
-    left join accepted using (resource_id, trait)
+        list_sort(list(trait) filter (where entry_id is not null)) as accepted_traits,
+        case when count(*) = count(entry_id) then min(entry_id) end as first_ending
+    from accepted
     group by resource_id
+    having count(entry_id) > 0
 )
 select
-    resource_id, accepted_traits, first_ending.expiry_date as accepted_until, first_ending.owner as accepted_by,
-    first_ending.reason as accepted_reason
+    folded.resource_id, folded.accepted_traits, entry.expiry_date as accepted_until, entry.owner as accepted_by, entry.reason as accepted_reason
 from folded
-where accepted_traits is not null
+left join exposures.accepted_entry as entry on entry.entry_id = folded.first_ending

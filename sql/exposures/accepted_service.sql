@@ -5,7 +5,7 @@ with named as (
     from resources.service
 ),
 entry_account as materialized (
-    select entry.*, account.account_id
+    select entry.entry_id, entry.trait, entry.state, entry.pattern, account.account_id
     from exposures.accepted_entry as entry
     join (select distinct account_id from named) as account on account.account_id glob entry.account
 ),
@@ -18,8 +18,6 @@ pattern_service as materialized (
     ) as matched
     join named on named.name = matched.name
 )
-select
-    service.resource_id, entry.account, entry.service, entry.trait, entry.reason, entry.owner, entry.accepted_date, entry.expiry_date,
-    entry.state
+select service.resource_id, entry.entry_id, entry.trait, entry.state
 from entry_account as entry
 join pattern_service as service on service.pattern = entry.pattern and service.account_id = entry.account_id
