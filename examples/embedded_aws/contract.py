@@ -8,13 +8,16 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Call:
-    """One API call, already decoded: `parameters` holds the operation's input members as boto3 names them."""
+    """One API call, already decoded: `parameters` holds the operation's input members as boto3 names them; `size` is
+    that of the request's body in bytes.
+    """
 
     account_id: str
     region: str
     service: str
     operation: str
     parameters: dict[str, Any]
+    size: int = 0
 
 
 class AwsError(Exception):

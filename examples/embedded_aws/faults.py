@@ -23,12 +23,13 @@ class Fault:
     after: int = 0
     truncate: bool = False
     drop: bool = False
+    lose_answer: bool = False
     seen: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        kinds = [self.code is not None, self.truncate, self.drop]
+        kinds = [self.code is not None, self.truncate, self.drop, self.lose_answer]
         if sum(kinds) != 1:
-            raise ValueError("a fault is exactly one of: code=…, truncate=True, drop=True")
+            raise ValueError("a fault is exactly one of: code=…, truncate=True, drop=True, lose_answer=True")
 
     def matches(self, call: Call) -> bool:
         return (

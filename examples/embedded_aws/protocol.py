@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -18,6 +18,7 @@ from urllib.parse import parse_qs, unquote
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
+import msgspec
 from botocore.exceptions import UnknownServiceError
 from botocore.loaders import Loader
 from botocore.model import ListShape, MapShape, OperationModel, ServiceModel, Shape, StructureShape
@@ -147,14 +148,12 @@ def decode(service: str, operation: str, request: Request) -> dict[str, Any]:
     shape = model.input_shape
     if shape is None:
         return {}
-    body = json.loads(request.body) if request.body.strip() else {}
+    body = _json(request.body) if request.body.strip() else {}
+    if payload := shape.serialization.get("payload"):
+        body = {shape.members[payload].serialization.get("name", payload): body}
+    members: dict[str, Any] = _input_decoder(service, operation)(body)
     if service_model(service).metadata["protocol"] == "json":
-        return _decode_structure(shape, body)
-    payload = shape.serialization.get("payload")
-    if payload is None:
-        members = _decode_structure(shape, body)
-    else:
-        members = {payload: _decode_value(shape.members[payload], body)}
+        return members
     route = next(one for one in _routes(service) if one.operation == operation)
     matched = route.path.match(request.path)
     in_path = matched.groupdict() if matched else {}
@@ -172,27 +171,79 @@ def decode(service: str, operation: str, request: Request) -> dict[str, Any]:
     return members
 
 
-def _decode_structure(shape: StructureShape, value: dict[str, Any]) -> dict[str, Any]:
-    members = {}
-    for name, member in shape.members.items():
-        wire_name = member.serialization.get("name", name)
-        if value.get(wire_name) is not None:
-            members[name] = _decode_value(member, value[wire_name])
-    return members
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:  # half of a character, which only json reads
+        return json.loads(body)
 
 
-def _decode_value(shape: Shape, value: Any) -> Any:
+Decoder = Callable[[Any], Any]
+"""What boto3 would show of a value in JSON, which may be changed in place: of a request of megabytes next to nothing
+needs another form. A value of another type than the model's stays: the service is to judge it.
+"""
+
+
+@cache
+def _input_decoder(service: str, operation: str) -> Decoder:
+    return _structure_decoder(service_model(service).operation_model(operation).input_shape)
+
+
+class _Members(dict[str, "tuple[str, Decoder | None] | None"]):
+    """Members of a structure by their names on the wire; looked up in the model when first met, for it is large."""
+
+    def __init__(self, shape: StructureShape) -> None:
+        super().__init__()
+        self._shape = shape
+        self._names = {member.serialization.get("name", name): name for name, member in shape.members.items()}
+
+    def __missing__(self, wire_name: str) -> tuple[str, Decoder | None] | None:
+        name = self._names.get(wire_name)
+        if name is None:
+            return None
+        self[wire_name] = known = (name, _decoder(self._shape.members[name]))
+        return known
+
+
+def _structure_decoder(shape: StructureShape) -> Decoder:
+    members = _Members(shape)
+
+    def decode_structure(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        is_renamed = False
+        for wire_name, item in value.items():
+            known = members[wire_name]
+            if known is None or item is None or known[0] != wire_name:
+                is_renamed = True
+            elif known[1] is not None:
+                value[wire_name] = known[1](item)
+        if not is_renamed:
+            return value
+        decoded = {}
+        for wire_name, item in value.items():
+            known = members[wire_name]
+            if known is not None and item is not None:
+                name, decoder = known
+                decoded[name] = item if decoder is None or name == wire_name else decoder(item)
+        return decoded
+
+    return decode_structure
+
+
+def _decoder(shape: Shape) -> Decoder | None:
+    """None: the value is taken as it is."""
     if isinstance(shape, StructureShape):
-        return value if shape.is_document_type else _decode_structure(shape, value)
+        return None if shape.is_document_type else _structure_decoder(shape)
     if isinstance(shape, ListShape):
-        return [_decode_value(shape.member, item) for item in value]
+        of_item = _decoder(shape.member)
+        return of_item and (lambda value: [of_item(item) for item in value] if isinstance(value, list) else value)
     if isinstance(shape, MapShape):
-        return {key: _decode_value(shape.value, item) for key, item in value.items()}
-    if shape.type_name == "timestamp":
-        return parse_timestamp(value)
-    if shape.type_name == "blob":
-        return base64.b64decode(value)
-    return value
+        of_value = _decoder(shape.value)
+        return of_value and (
+            lambda value: {key: of_value(item) for key, item in value.items()} if isinstance(value, dict) else value
+        )
+    return {"timestamp": parse_timestamp, "blob": base64.b64decode}.get(shape.type_name)
 
 
 def _decode_text(shape: Shape, text: str) -> Any:
@@ -339,6 +390,12 @@ def error(service: str, code: str, message: str, status: int) -> Response:
     else:
         text = f"<Error>{inner}<RequestId>{request_id}</RequestId></Error>"
     return Response(status, [("Content-Type", "text/xml")], text.encode())
+
+
+def error_code(response: Response) -> str:
+    """The code of an error answer, in whichever protocol; the HTTP status if it names none."""
+    named = re.search(rb'(?:<Code>|"__type": ?")(?:[^"<]*#)?([\w.]+)', response.body)
+    return named[1].decode() if named else str(response.status)
 
 
 def denied(service: str, action: str, principal: str) -> Response:

@@ -4,27 +4,36 @@ fields protected.
 Sources: the documentation in botocore's model of securityhub, the partner guide's guidelines for BatchImportFindings
 (100 findings, 240 KB each, 6 MB a batch, 10 requests a second with bursts of 30), the user guide's pages on updating
 findings by import, on FindingProviderFields, on workflow status and on retention (90 days after the last update, 30
-when archived). What AWS documents nowhere is read the way that is worse for the importer: an import that is not
-newer, and the second finding of one Id in a request, count as successes and change nothing.
+when archived, 90 days after the hub was switched off). What AWS documents nowhere is read the way that is worse for
+the importer: an import that is not newer, and the second finding of one Id in a request, count as successes and
+change nothing.
+
+Not played: administrator accounts that see and update the findings of their members, aggregation across Regions, the
+minutes that BatchUpdateFindings may take.
 """
 
 from __future__ import annotations
 
 import base64
-import json
 import re
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Collection
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from embedded_aws.contract import AwsError, Call, NotPlayed
-from embedded_aws.finding_format import parse_timestamp, problems
+from embedded_aws.finding_filters import ordered, selected
+from embedded_aws.finding_format import attribute_problems, is_too_large, parse_timestamp, problems
 
 MAX_FINDINGS = 100
 MAX_REQUEST_BYTES = 6_000_000
 KEPT_DAYS = {"ACTIVE": 90, "ARCHIVED": 30}
+KEPT_DAYS_WITHOUT_HUB = 90
 
 _PRODUCT_ARN = re.compile(
     r"arn:(?P<partition>[\w-]+):securityhub:(?P<region>[\w-]+):(?P<account>\d*):product/(?P<path>.+)"
@@ -39,13 +48,44 @@ Place = tuple[str, str]
 """(account_id, region)."""
 
 
+# The large attributes of a finding. They are kept as bytes: a hundred million small objects are a burden to Python.
+_BULKY = ("ProductFields", "Resources", "Vulnerabilities")
+
+
+class _Stored:
+    """A finding as customers see it. Never changed: an answer that is being written may hold it."""
+
+    def __init__(self, finding: dict[str, Any], customer_set: list[str]) -> None:
+        self.head = {name: value for name, value in finding.items() if name not in _BULKY}
+        self._bulk = msgspec.json.encode({name: finding[name] for name in _BULKY if name in finding})
+        self.customer_set = customer_set
+        """Attributes that a customer has set by BatchUpdateFindings: imports no longer show there."""
+        last = max(parse_timestamp(finding["ProcessedAt"]), parse_timestamp(finding["UpdatedAt"]))
+        self.deleted_after = last + timedelta(days=KEPT_DAYS[finding["RecordState"]])
+
+    @property
+    def finding(self) -> dict[str, Any]:
+        """The whole; what is in it is shared, and not to be changed."""
+        bulk: dict[str, Any] = msgspec.json.decode(self._bulk)
+        return self.head | bulk
+
+
+@dataclass
+class _Refusal:
+    code: str
+    message: str
+    of: Callable[[dict[str, Any]], bool]
+    times: int | None
+
+
 class SecurityHub:
     """One hub per account and Region, none until enabled.
 
-    clock: what time it is for retention, ProcessedAt and pacing. is_paced: refuse requests above the published rates.
+    clock: what time it is for retention, ProcessedAt and pacing. is_paced: refuse requests above the published rates
+    (not for a clock that stands still: its bursts never fill up again).
     """
 
-    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), *, is_paced: bool = False) -> None:
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC), *, is_paced: bool = True) -> None:
         self.clock = clock
         self.is_paced = is_paced
         self.requests = 0
@@ -54,31 +94,62 @@ class SecurityHub:
         """Findings accepted by them: created, updated, or ignored as not newer."""
         self._lock = threading.RLock()
         self._hubs: dict[Place, str] = {}
-        self._stored: dict[Place, dict[tuple[str, str], dict[str, Any]]] = {}
+        self._off_since: dict[Place, str] = {}
+        self._stored: dict[Place, dict[tuple[str, str], _Stored]] = {}
+        self._next_deletion = datetime.max.replace(tzinfo=UTC)
+        self._refusals: list[_Refusal] = []
         self._buckets: dict[tuple[str, str, str], tuple[float, datetime]] = {}
 
     # --- what tests and the organisation use ---
 
     def enable(self, account_id: str, region: str) -> None:
-        """Switch Security Hub on, as its owner would."""
+        """Switch Security Hub on, as its owner would; findings of before a short pause are there again."""
         with self._lock:
+            self._forget_old()
             self._hubs.setdefault((account_id, region), _timestamp(self.clock()))
+            self._off_since.pop((account_id, region), None)
 
     def disable(self, account_id: str, region: str) -> None:
-        """Switch Security Hub off; its findings are gone."""
+        """Switch Security Hub off; its findings cannot be seen, and are deleted after 90 days."""
         with self._lock:
-            self._hubs.pop((account_id, region), None)
-            self._stored.pop((account_id, region), None)
+            if self._hubs.pop((account_id, region), None) is not None:
+                self._off_since[account_id, region] = _timestamp(self.clock())
+                self._next_deletion = min(self._next_deletion, self.clock() + timedelta(days=KEPT_DAYS_WITHOUT_HUB))
+
+    def refuse(
+        self,
+        code: str,
+        message: str = "Internal service failure",
+        *,
+        of: Callable[[dict[str, Any]], bool] = lambda finding: True,
+        times: int | None = None,
+    ) -> None:
+        """Let the next `times` imported findings (None: all) for which `of` holds fail with this ErrorCode, the others
+        of their requests pass.
+        """
+        with self._lock:
+            self._refusals.append(_Refusal(code, message, of, times))
+
+    def end_refusals(self) -> None:
+        with self._lock:
+            self._refusals.clear()
+
+    def lose(self, account_id: str, region: str, ids: Collection[str]) -> None:
+        """Make findings vanish of which the importer hears nothing."""
+        with self._lock:
+            stored = self._stored.get((account_id, region), {})
+            for key in [key for key in stored if key[1] in ids]:
+                del stored[key]
 
     def findings(self, account_id: str | None = None, region: str | None = None) -> list[dict[str, Any]]:
-        """Copies of the findings still kept, by account, Region, product and Id."""
+        """Copies of the findings that the hubs show, by account, Region, product and Id."""
         with self._lock:
             self._forget_old()
             return [
-                deepcopy(record["finding"])
-                for place in sorted(self._stored)
+                deepcopy(record.finding)
+                for place in sorted(self._stored.keys() & self._hubs.keys())
                 if account_id in (None, place[0]) and region in (None, place[1])
-                for _, record in sorted(self._stored[place].items())
+                for _, record in sorted(self._stored[place].items(), key=_by_key)
             ]
 
     def dump(self) -> dict[str, Any]:
@@ -87,10 +158,16 @@ class SecurityHub:
             self._forget_old()
             return {
                 "hubs": [[*place, since] for place, since in sorted(self._hubs.items())],
+                "off_since": [[*place, since] for place, since in sorted(self._off_since.items())],
                 "findings": [
-                    {"account_id": place[0], "region": place[1], **deepcopy(record)}
+                    {
+                        "account_id": place[0],
+                        "region": place[1],
+                        "finding": deepcopy(record.finding),
+                        "customer_set": list(record.customer_set),
+                    }
                     for place in sorted(self._stored)
-                    for _, record in sorted(self._stored[place].items())
+                    for _, record in sorted(self._stored[place].items(), key=_by_key)
                 ],
             }
 
@@ -99,13 +176,13 @@ class SecurityHub:
         with self._lock:
             self.requests = self.imports = 0
             self._buckets.clear()
+            self._refusals.clear()
             self._hubs = {(account_id, region): since for account_id, region, since in state.get("hubs", [])}
+            self._off_since = {(account_id, region): since for account_id, region, since in state.get("off_since", [])}
             self._stored = {}
             for item in state.get("findings", []):
-                finding = item["finding"]
-                record = {"finding": deepcopy(finding), "customer_set": list(item["customer_set"])}
-                place = self._stored.setdefault((item["account_id"], item["region"]), {})
-                place[finding["ProductArn"], finding["Id"]] = record
+                self._keep((item["account_id"], item["region"]), deepcopy(item["finding"]), list(item["customer_set"]))
+            self._next_deletion = datetime.min.replace(tzinfo=UTC)  # so that the next call looks
 
     # --- the API ---
 
@@ -115,6 +192,7 @@ class SecurityHub:
             "BatchUpdateFindings": self._batch_update_findings,
             "GetFindings": self._get_findings,
             "EnableSecurityHub": self._enable_security_hub,
+            "DisableSecurityHub": self._disable_security_hub,
             "DescribeHub": self._describe_hub,
         }
         if call.operation not in operations:
@@ -128,6 +206,11 @@ class SecurityHub:
         if (call.account_id, call.region) in self._hubs:
             raise AwsError("ResourceConflictException", "Account is already subscribed to Security Hub", 409)
         self.enable(call.account_id, call.region)
+        return {}
+
+    def _disable_security_hub(self, call: Call) -> dict[str, Any]:
+        self._require_hub(call)
+        self.disable(call.account_id, call.region)
         return {}
 
     def _describe_hub(self, call: Call) -> dict[str, Any]:
@@ -146,7 +229,7 @@ class SecurityHub:
             raise AwsError(
                 "InvalidInputException", f"Findings must hold 1 to {MAX_FINDINGS} findings, got {len(findings)}"
             )
-        if len(json.dumps({"Findings": findings})) > MAX_REQUEST_BYTES:
+        if call.size > MAX_REQUEST_BYTES:
             raise AwsError("InvalidInputException", "Request exceeds the maximum size of 6 MB", 413)
         failed, seen = [], set()
         for finding in findings:
@@ -186,17 +269,19 @@ class SecurityHub:
             return "InvalidAccess", f"Account {call.account_id} is not subscribed to AWS Security Hub"
         if found := problems(finding):
             return "InvalidInput", f"Finding does not adhere to Amazon Finding Format. {', '.join(found)}."
+        for refusal in self._refusals:
+            if refusal.times != 0 and refusal.of(finding):
+                refusal.times = None if refusal.times is None else refusal.times - 1
+                return refusal.code, refusal.message
         return None
 
     def _import(self, call: Call, key: tuple[str, str], sent: dict[str, Any]) -> None:
-        stored = self._stored.setdefault((call.account_id, call.region), {})
-        record = stored.get(key)
-        finding = deepcopy(sent)
-        customer_set: list[str] = []
+        record = self._stored.get((call.account_id, call.region), {}).get(key)
+        finding = dict(sent)
         if record is None:
             finding.setdefault("Workflow", {"Status": "NEW"})
         else:
-            before, customer_set = record["finding"], record["customer_set"]
+            before = record.head
             if parse_timestamp(sent["UpdatedAt"]) <= parse_timestamp(before["UpdatedAt"]):
                 return
             for name in _PROTECTED:
@@ -204,79 +289,75 @@ class SecurityHub:
                 if name in before:
                     finding[name] = before[name]
         finding.setdefault("RecordState", "ACTIVE")
-        self._provide(finding, record, customer_set)
-        if (
-            record is not None
-            and _reopens(record["finding"], finding)
-            and finding["Workflow"]["Status"] in ("NOTIFIED", "RESOLVED")
-        ):
+        _provide(finding, record)
+        if record and _reopens(record.head, finding) and finding["Workflow"]["Status"] in ("NOTIFIED", "RESOLVED"):
             finding["Workflow"] = {"Status": "NEW"}
         finding["WorkflowState"] = "NEW"
         finding["Region"] = call.region
         finding.setdefault("ProductName", "Default")
         finding.setdefault("CompanyName", "Personal")
+        finding["ProductFields"] = {
+            **finding.get("ProductFields", {}),
+            "aws/securityhub/FindingId": f"{finding['ProductArn']}/{finding['Id']}",
+            "aws/securityhub/ProductName": finding["ProductName"],
+            "aws/securityhub/CompanyName": finding["CompanyName"],
+        }
         finding["ProcessedAt"] = _timestamp(self.clock())
-        stored[key] = {"finding": finding, "customer_set": customer_set}
-
-    def _provide(self, finding: dict[str, Any], record: dict[str, Any] | None, customer_set: list[str]) -> None:
-        """FindingProviderFields show at the top level too, until a customer has set the attribute there."""
-        provided = finding.setdefault("FindingProviderFields", {})
-        for name in _PROVIDED:
-            if name in finding:
-                provided.setdefault(name, _provider_value(name, finding.pop(name)))
-            if name in customer_set and record is not None:
-                finding[name] = record["finding"][name]
-            elif name in provided:
-                finding[name] = _shown_value(name, provided[name])
+        self._keep((call.account_id, call.region), finding, record.customer_set if record else [])
 
     def _batch_update_findings(self, call: Call) -> dict[str, Any]:
-        """As a customer uses it, for findings of the caller's own account."""
+        """As a customer uses it, for findings of the caller's own account. UpdatedAt stays as it is."""
         self._require_hub(call)
         given = dict(call.parameters)
         identifiers = given.pop("FindingIdentifiers", [])
         if not 1 <= len(identifiers) <= MAX_FINDINGS:
             raise AwsError("InvalidInputException", f"FindingIdentifiers must hold 1 to {MAX_FINDINGS} identifiers")
-        stored = self._stored.get((call.account_id, call.region), {})
+        if "Note" in given:
+            given["Note"] = {**given["Note"], "UpdatedAt": _timestamp(self.clock())}
+        invalid = attribute_problems(given)
+        place = (call.account_id, call.region)
+        stored = self._stored.get(place, {})
+        keys = [(identifier["ProductArn"], identifier["Id"]) for identifier in identifiers]
         processed, unprocessed = [], []
-        for identifier in identifiers:
-            record = stored.get((identifier["ProductArn"], identifier["Id"]))
-            if record is None:
-                unprocessed.append(
-                    {"FindingIdentifier": identifier, "ErrorCode": "FindingNotFound", "ErrorMessage": "No such finding"}
-                )
+        for key, identifier in zip(keys, identifiers, strict=True):
+            record = stored.get(key)
+            if keys.count(key) > 1:
+                refusal = ("DuplicatedFindingIdentifier", "Finding Identifier is duplicated")
+            elif record is None:
+                refusal = ("FindingNotFound", "Finding Not Found")
+            elif invalid:
+                refusal = ("InvalidInput", f"Invalid Input: {', '.join(invalid)}")
+            elif is_too_large(changed := record.finding | _as_shown(given)):
+                refusal = ("FindingSizeExceeded", "Finding size exceeded 240 KB")
+            else:
+                self._keep(place, changed, sorted({*record.customer_set, *given.keys() & set(_PROVIDED)}))
+                processed.append(identifier)
                 continue
-            finding = record["finding"]
-            for name, value in given.items():
-                finding[name] = _shown_value(name, value) if name == "Severity" else deepcopy(value)
-                if name == "Note":
-                    finding[name]["UpdatedAt"] = _timestamp(self.clock())
-                if name in _PROVIDED and name not in record["customer_set"]:
-                    record["customer_set"].append(name)
-            processed.append(identifier)
+            code, message = refusal
+            unprocessed.append({"FindingIdentifier": identifier, "ErrorCode": code, "ErrorMessage": message})
         return {"ProcessedFindings": processed, "UnprocessedFindings": unprocessed}
 
     def _get_findings(self, call: Call) -> dict[str, Any]:
         self._require_hub(call)
-        filters = call.parameters.get("Filters", {})
-        if "SortCriteria" in call.parameters:
-            raise NotPlayed("securityhub GetFindings with SortCriteria")
-        if len(filters) > 10 or any(len(values) > 20 for values in filters.values()):
-            raise AwsError("InvalidInputException", "At most 10 filter attributes of 20 values each")
-        if unknown := sorted(filters.keys() - _FILTERED.keys()):
-            raise NotPlayed(f"securityhub GetFindings filtered by {', '.join(unknown)}")
         size = call.parameters.get("MaxResults", 10)
         if not 1 <= size <= 100:
             raise AwsError("InvalidInputException", "MaxResults must be 1 to 100")
-        start = _offset(call.parameters.get("NextToken"))
+        filters, criteria = call.parameters.get("Filters", {}), call.parameters.get("SortCriteria", [])
+        passes = selected(filters, self.clock())
+        question = zlib.crc32(repr((filters, criteria)).encode())
+        start = _offset(call.parameters.get("NextToken"), question)
         stored = self._stored.get((call.account_id, call.region), {})
-        matching = [
-            record["finding"]
-            for _, record in sorted(stored.items())
-            if all(_matches(_FILTERED[name](record["finding"]), wanted) for name, wanted in filters.items())
+        is_head_enough = not any(name.startswith("Resource") for name in filters)
+        heads = [
+            record.head
+            for _, record in sorted(stored.items(), key=_by_key)
+            if passes(record.head if is_head_enough else record.finding)
         ]
-        answer: dict[str, Any] = {"Findings": deepcopy(matching[start : start + size])}
+        matching = ordered(heads, criteria)
+        page = [stored[head["ProductArn"], head["Id"]].finding for head in matching[start : start + size]]
+        answer: dict[str, Any] = {"Findings": page}
         if start + size < len(matching):
-            answer["NextToken"] = base64.urlsafe_b64encode(str(start + size).encode()).decode()
+            answer["NextToken"] = base64.urlsafe_b64encode(f"{start + size}/{question}".encode()).decode()
         return answer
 
     # --- inside ---
@@ -300,14 +381,47 @@ class SecurityHub:
             raise AwsError("TooManyRequestsException", "Rate exceeded", 429)
         self._buckets[key] = (tokens - 1, now)
 
+    def _keep(self, place: Place, finding: dict[str, Any], customer_set: list[str]) -> None:
+        record = _Stored(finding, customer_set)
+        self._stored.setdefault(place, {})[finding["ProductArn"], finding["Id"]] = record
+        self._next_deletion = min(self._next_deletion, record.deleted_after)
+
     def _forget_old(self) -> None:
         now = self.clock()
-        for stored in self._stored.values():
+        if now <= self._next_deletion:
+            return
+        off_until = {
+            place: parse_timestamp(since) + timedelta(days=KEPT_DAYS_WITHOUT_HUB)
+            for place, since in self._off_since.items()
+        }
+        for place, stored in self._stored.items():
+            is_over = place in off_until and now > off_until[place]
             for key, record in list(stored.items()):
-                finding = record["finding"]
-                last = max(parse_timestamp(finding["ProcessedAt"]), parse_timestamp(finding["UpdatedAt"]))
-                if now - last > timedelta(days=KEPT_DAYS[finding["RecordState"]]):
+                if is_over or now > record.deleted_after:
                     del stored[key]
+        self._next_deletion = min(
+            (
+                *(record.deleted_after for stored in self._stored.values() for record in stored.values()),
+                *(until for until in off_until.values() if until >= now),
+            ),
+            default=datetime.max.replace(tzinfo=UTC),
+        )
+
+
+def _by_key(item: tuple[tuple[str, str], _Stored]) -> tuple[str, str]:
+    return item[0]
+
+
+def _provide(finding: dict[str, Any], record: _Stored | None) -> None:
+    """FindingProviderFields show at the top level too, until a customer has set the attribute there."""
+    provided = finding["FindingProviderFields"] = dict(finding.get("FindingProviderFields", {}))
+    for name in _PROVIDED:
+        if name in finding:
+            provided.setdefault(name, _provider_value(name, finding.pop(name)))
+        if record is not None and name in record.customer_set:
+            finding[name] = record.head[name]
+        elif name in provided:
+            finding |= _as_shown({name: provided[name]})
 
 
 def _reopens(before: dict[str, Any], after: dict[str, Any]) -> bool:
@@ -319,62 +433,35 @@ def _reopens(before: dict[str, Any], after: dict[str, Any]) -> bool:
 def _provider_value(name: str, value: Any) -> Any:
     if name != "Severity":
         return value
-    return {key: value[key] for key in ("Label", "Original") if key in value}
+    shown = _as_shown({"Severity": value})["Severity"]
+    return {key: shown[key] for key in ("Label", "Original") if key in shown}
 
 
-def _shown_value(name: str, value: Any) -> Any:
-    if name != "Severity":
-        return deepcopy(value)
-    label = value.get("Label") or _label(value.get("Normalized", 0))
-    return {**value, "Label": label, "Normalized": value.get("Normalized", _NORMALIZED[label])}
+def _as_shown(attributes: dict[str, Any]) -> dict[str, Any]:
+    """The same with both halves of a Severity: of Label and Normalized each follows from the other."""
+    if "Severity" not in attributes:
+        return attributes
+    severity = attributes["Severity"]
+    label = severity.get("Label") or _label(severity.get("Normalized", 0))
+    shown = {**severity, "Label": label, "Normalized": severity.get("Normalized", _NORMALIZED[label])}
+    return {**attributes, "Severity": shown}
 
 
 def _label(normalized: int) -> str:
     return [label for label, least in _NORMALIZED.items() if normalized >= least][-1]
 
 
-_FILTERED: dict[str, Callable[[dict[str, Any]], list[str]]] = {
-    **{
-        name: lambda finding, name=name: [finding[name]] if name in finding else []
-        for name in ("AwsAccountId", "GeneratorId", "Id", "ProductArn", "ProductName", "RecordState", "Region", "Title")
-    },
-    "SeverityLabel": lambda finding: [finding["Severity"]["Label"]] if "Severity" in finding else [],
-    "WorkflowStatus": lambda finding: [finding["Workflow"]["Status"]],
-    "Type": lambda finding: finding.get("Types", []),
-    "ResourceId": lambda finding: [resource["Id"] for resource in finding["Resources"]],
-    "ResourceType": lambda finding: [resource["Type"] for resource in finding["Resources"]],
-}
-
-
-def _matches(values: list[str], filters: list[dict[str, str]]) -> bool:
-    """One of the positive filters must match some value; every negative one must match none (user guide, string
-    filters).
-    """
-    tests = {
-        "EQUALS": lambda value, wanted: value == wanted,
-        "PREFIX": lambda value, wanted: value.startswith(wanted),
-        "CONTAINS": lambda value, wanted: wanted in value,
-    }
-    positive = [item for item in filters if item["Comparison"] in tests]
-    negative = [item for item in filters if item["Comparison"] not in tests]
-
-    def matches(item: dict[str, str], kind: str) -> bool:
-        if kind not in tests:
-            raise NotPlayed(f"securityhub GetFindings with the comparison {kind}")
-        return any(tests[kind](value, item["Value"]) for value in values)
-
-    is_wanted = not positive or any(matches(item, item["Comparison"]) for item in positive)
-    kinds = {"NOT_EQUALS": "EQUALS", "PREFIX_NOT_EQUALS": "PREFIX", "NOT_CONTAINS": "CONTAINS"}
-    return is_wanted and not any(matches(item, kinds.get(item["Comparison"], item["Comparison"])) for item in negative)
-
-
-def _offset(token: str | None) -> int:
+def _offset(token: str | None, question: int) -> int:
+    """Where the page of a token begins; raises AwsError for a token of another question."""
     if token is None:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(token.encode()))
+        start, _, asked = base64.urlsafe_b64decode(token.encode()).decode().partition("/")
+        if int(asked) == question:
+            return int(start)
     except ValueError:
-        raise AwsError("InvalidInputException", "Invalid NextToken") from None
+        pass
+    raise AwsError("InvalidInputException", "Invalid NextToken")
 
 
 def _partition(region: str) -> str:

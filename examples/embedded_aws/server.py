@@ -23,6 +23,7 @@ from moto.utilities.utils import get_partition
 
 from embedded_aws import protocol
 from embedded_aws.access import ADMINISTRATOR, Access, Principal
+from embedded_aws.call_log import CallLog
 from embedded_aws.contract import AwsError, Call, Fake, NotPlayed
 from embedded_aws.direct import isolated_session
 from embedded_aws.ecr_scans import EcrScans
@@ -78,6 +79,7 @@ class EmbeddedAws:
         """Calls by (caller's account, Region, service, operation), moto's included."""
         self.calls_by_role: Counter[tuple[str, str, str]] = Counter()
         """Calls by (role name, service, operation); the scanner's own user is the role ''."""
+        self.log = CallLog()
         self.endpoint_url = ""
         self.organization: Organization | None = None
 
@@ -134,6 +136,7 @@ class EmbeddedAws:
         for fake in (*self._fakes.values(), self.ecr_scans):
             fake.restore({})
         self._faults.clear()
+        self.log.clear()
         with self._lock:
             self.calls.clear()
             self.calls_by_role.clear()
@@ -259,12 +262,22 @@ class EmbeddedAws:
         after: int = 0,
         truncate: bool = False,
         drop: bool = False,
+        lose_answer: bool = False,
     ) -> None:
         """Make matching calls of a service (boto3's names, e.g. "elbv2" and "DescribeListeners") fail: with an error
-        `code`, with an answer that lost its lists (`truncate`), or with a dropped connection (`drop`). The first
-        `after` matching calls pass, then `times` of them fail (None: all)."""
-        fault = Fault(service, operation, account_id, region, code, status, message, times, after, truncate, drop)
+        `code`, with an answer that lost its lists (`truncate`), or with a connection dropped before anything was done
+        (`drop`) or when all was done (`lose_answer`). The first `after` matching calls pass, then `times` of them fail
+        (None: all)."""
+        fault = Fault(
+            service, operation, account_id, region, code, status, message, times, after, truncate, drop, lose_answer
+        )
         self._faults.add(fault)
+
+    def end_faults(self) -> None:
+        """From now on nothing fails by injection, single findings (`securityhub.refuse`) included."""
+        self._faults.clear()
+        if self.securityhub is not None:
+            self.securityhub.end_refusals()
 
     # --- answering ---
 
@@ -296,11 +309,17 @@ class EmbeddedAws:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = principal.account_id
         fake = self._fake_of(service, operation)
         parameters = {} if fake is None else protocol.decode(service, operation, request)
-        call = Call(principal.account_id, scope["region"], service, operation, parameters)
+        call = Call(principal.account_id, scope["region"], service, operation, parameters, len(body))
         with self._lock:
             self.calls[call.account_id, call.region, service, operation] += 1
             self.calls_by_role[principal.role or "", service, operation] += 1
-        return self._answer(call, principal, fake, environ, body)
+        try:
+            response = self._answer(call, principal, fake, environ, body)
+        except ConnectionDropped:
+            self.log.add(call, principal, "dropped")
+            raise
+        self.log.add(call, principal, "ok" if response.status < 400 else protocol.error_code(response))
+        return response
 
     def _answer(
         self, call: Call, principal: Principal, fake: Fake | None, environ: WSGIEnvironment, body: bytes
@@ -324,6 +343,8 @@ class EmbeddedAws:
             return protocol.error(call.service, refusal.code, refusal.message, refusal.status)
         except NotPlayed as gap:
             return protocol.error(call.service, "NotPlayedByTheEmbeddedAws", str(gap), 501)
+        if fault is not None and fault.lose_answer:
+            raise ConnectionDropped
         if fault is not None and fault.truncate:
             shorter = protocol.without_lists(call.service, call.operation, response.body)
             headers = [(name, value) for name, value in response.headers if name.lower() != "content-length"]

@@ -59,6 +59,7 @@ def row(service: str = "shop", account_id: str = ACCOUNT, region: str = REGION, 
     base = f"arn:aws:ecs:{region}:{account_id}"
     made = {
         "snapshot_date": DAY,
+        "finding_id": f"ecs-exposure/aws/{account_id}/{region}/main/{service}",
         "account_id": account_id,
         "region": region,
         "resource_id": f"{base}:service/main/{service}",
