@@ -12,6 +12,7 @@ from typing import Any
 
 from embedded_aws.contract import AwsError, NotPlayed
 from embedded_aws.finding_format import parse_timestamp
+from embedded_aws.finding_store import Stored
 
 MAX_ATTRIBUTES = 10
 MAX_VALUES = 20
@@ -57,7 +58,7 @@ def selected(filters: Mapping[str, Sequence[Mapping[str, Any]]], now: datetime) 
     return lambda finding: all(test(finding) for test in passes)
 
 
-def ordered(findings: list[Finding], criteria: Sequence[Mapping[str, str]]) -> list[Finding]:
+def ordered(records: list[Stored], criteria: Sequence[Mapping[str, str]]) -> list[Stored]:
     """By the criteria, the first of them foremost; findings without the attribute come last."""
     for criterion in reversed(criteria):
         name = criterion.get("Field", "")
@@ -65,17 +66,17 @@ def ordered(findings: list[Finding], criteria: Sequence[Mapping[str, str]]) -> l
             raise NotPlayed(f"securityhub GetFindings sorted by {name}")
         if criterion.get("SortOrder") not in ("asc", "desc"):
             raise _invalid("SortOrder must be asc or desc")
-        findings = _sorted(findings, name, is_descending=criterion["SortOrder"] == "desc")
-    return findings
+        told = [(_sort_key(name, record.head), record) for record in records]
+        having = [pair for pair in told if pair[0] is not None]
+        having.sort(key=lambda pair: pair[0], reverse=criterion["SortOrder"] == "desc")
+        records = [record for _, record in having] + [record for key, record in told if key is None]
+    return records
 
 
-def _sorted(findings: list[Finding], name: str, *, is_descending: bool) -> list[Finding]:
-    def key(finding: Finding) -> Any:
-        return parse_timestamp(finding[name]) if name in _DATES else _TEXTS[name](finding)
-
-    having = [finding for finding in findings if name not in _DATES or name in finding]
-    without = [finding for finding in findings if name in _DATES and name not in finding]
-    return sorted(having, key=key, reverse=is_descending) + without
+def _sort_key(name: str, finding: Finding) -> Any:
+    if name in _DATES:
+        return parse_timestamp(finding[name]) if name in finding else None
+    return next(iter(_TEXTS[name](finding)), None)
 
 
 def _text_filter(name: str, filters: Sequence[Mapping[str, str]]) -> Callable[[Finding], bool]:

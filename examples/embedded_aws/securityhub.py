@@ -3,10 +3,9 @@ fields protected.
 
 Sources: the documentation in botocore's model of securityhub, the partner guide's guidelines for BatchImportFindings
 (100 findings, 240 KB each, 6 MB a batch, 10 requests a second with bursts of 30), the user guide's pages on updating
-findings by import, on FindingProviderFields, on workflow status and on retention (90 days after the last update, 30
-when archived, 90 days after the hub was switched off). What AWS documents nowhere is read the way that is worse for
-the importer: an import that is not newer, and the second finding of one Id in a request, count as successes and
-change nothing.
+findings by import, on FindingProviderFields and on workflow status. What AWS documents nowhere is read the way that is
+worse for the importer: an import that is not newer, and the second finding of one Id in a request, count as successes
+and change nothing.
 
 Not played: administrator accounts that see and update the findings of their members, aggregation across Regions, the
 minutes that BatchUpdateFindings may take.
@@ -21,19 +20,16 @@ import zlib
 from collections.abc import Callable, Collection
 from copy import deepcopy
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
-
-import msgspec
 
 from embedded_aws.contract import AwsError, Call, NotPlayed
 from embedded_aws.finding_filters import ordered, selected
 from embedded_aws.finding_format import attribute_problems, is_too_large, parse_timestamp, problems
+from embedded_aws.finding_store import FindingStore, Key, Place, Stored
 
 MAX_FINDINGS = 100
 MAX_REQUEST_BYTES = 6_000_000
-KEPT_DAYS = {"ACTIVE": 90, "ARCHIVED": 30}
-KEPT_DAYS_WITHOUT_HUB = 90
 
 _PRODUCT_ARN = re.compile(
     r"arn:(?P<partition>[\w-]+):securityhub:(?P<region>[\w-]+):(?P<account>\d*):product/(?P<path>.+)"
@@ -43,31 +39,6 @@ _PROVIDED = ("Confidence", "Criticality", "RelatedFindings", "Severity", "Types"
 _NORMALIZED = {"INFORMATIONAL": 0, "LOW": 1, "MEDIUM": 40, "HIGH": 70, "CRITICAL": 90}
 _RATES = {"GetFindings": (6, 3)}  # operation → (burst, requests a second)
 _DEFAULT_RATE = (30, 10)
-
-Place = tuple[str, str]
-"""(account_id, region)."""
-
-
-# The large attributes of a finding. They are kept as bytes: a hundred million small objects are a burden to Python.
-_BULKY = ("ProductFields", "Resources", "Vulnerabilities")
-
-
-class _Stored:
-    """A finding as customers see it. Never changed: an answer that is being written may hold it."""
-
-    def __init__(self, finding: dict[str, Any], customer_set: list[str]) -> None:
-        self.head = {name: value for name, value in finding.items() if name not in _BULKY}
-        self._bulk = msgspec.json.encode({name: finding[name] for name in _BULKY if name in finding})
-        self.customer_set = customer_set
-        """Attributes that a customer has set by BatchUpdateFindings: imports no longer show there."""
-        last = max(parse_timestamp(finding["ProcessedAt"]), parse_timestamp(finding["UpdatedAt"]))
-        self.deleted_after = last + timedelta(days=KEPT_DAYS[finding["RecordState"]])
-
-    @property
-    def finding(self) -> dict[str, Any]:
-        """The whole; what is in it is shared, and not to be changed."""
-        bulk: dict[str, Any] = msgspec.json.decode(self._bulk)
-        return self.head | bulk
 
 
 @dataclass
@@ -94,9 +65,7 @@ class SecurityHub:
         """Findings accepted by them: created, updated, or ignored as not newer."""
         self._lock = threading.RLock()
         self._hubs: dict[Place, str] = {}
-        self._off_since: dict[Place, str] = {}
-        self._stored: dict[Place, dict[tuple[str, str], _Stored]] = {}
-        self._next_deletion = datetime.max.replace(tzinfo=UTC)
+        self._store = FindingStore(lambda: self.clock())
         self._refusals: list[_Refusal] = []
         self._buckets: dict[tuple[str, str, str], tuple[float, datetime]] = {}
 
@@ -105,16 +74,14 @@ class SecurityHub:
     def enable(self, account_id: str, region: str) -> None:
         """Switch Security Hub on, as its owner would; findings of before a short pause are there again."""
         with self._lock:
-            self._forget_old()
             self._hubs.setdefault((account_id, region), _timestamp(self.clock()))
-            self._off_since.pop((account_id, region), None)
+            self._store.show((account_id, region))
 
     def disable(self, account_id: str, region: str) -> None:
         """Switch Security Hub off; its findings cannot be seen, and are deleted after 90 days."""
         with self._lock:
             if self._hubs.pop((account_id, region), None) is not None:
-                self._off_since[account_id, region] = _timestamp(self.clock())
-                self._next_deletion = min(self._next_deletion, self.clock() + timedelta(days=KEPT_DAYS_WITHOUT_HUB))
+                self._store.hide((account_id, region))
 
     def refuse(
         self,
@@ -137,39 +104,24 @@ class SecurityHub:
     def lose(self, account_id: str, region: str, ids: Collection[str]) -> None:
         """Make findings vanish of which the importer hears nothing."""
         with self._lock:
-            stored = self._stored.get((account_id, region), {})
-            for key in [key for key in stored if key[1] in ids]:
-                del stored[key]
+            self._store.delete((account_id, region), ids)
 
     def findings(self, account_id: str | None = None, region: str | None = None) -> list[dict[str, Any]]:
         """Copies of the findings that the hubs show, by account, Region, product and Id."""
         with self._lock:
-            self._forget_old()
+            self._store.forget_old()
             return [
                 deepcopy(record.finding)
-                for place in sorted(self._stored.keys() & self._hubs.keys())
+                for place, record in self._store.shown()
                 if account_id in (None, place[0]) and region in (None, place[1])
-                for _, record in sorted(self._stored[place].items(), key=_by_key)
             ]
 
     def dump(self) -> dict[str, Any]:
         """Hubs, findings and which of their attributes a customer has set, as JSON-able values."""
         with self._lock:
-            self._forget_old()
-            return {
-                "hubs": [[*place, since] for place, since in sorted(self._hubs.items())],
-                "off_since": [[*place, since] for place, since in sorted(self._off_since.items())],
-                "findings": [
-                    {
-                        "account_id": place[0],
-                        "region": place[1],
-                        "finding": deepcopy(record.finding),
-                        "customer_set": list(record.customer_set),
-                    }
-                    for place in sorted(self._stored)
-                    for _, record in sorted(self._stored[place].items(), key=_by_key)
-                ],
-            }
+            self._store.forget_old()
+            hubs = [[*place, since] for place, since in sorted(self._hubs.items())]
+            return {"hubs": hubs, **self._store.dump()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Replace the state by what `dump` gave; `restore({})` forgets everything."""
@@ -178,11 +130,7 @@ class SecurityHub:
             self._buckets.clear()
             self._refusals.clear()
             self._hubs = {(account_id, region): since for account_id, region, since in state.get("hubs", [])}
-            self._off_since = {(account_id, region): since for account_id, region, since in state.get("off_since", [])}
-            self._stored = {}
-            for item in state.get("findings", []):
-                self._keep((item["account_id"], item["region"]), deepcopy(item["finding"]), list(item["customer_set"]))
-            self._next_deletion = datetime.min.replace(tzinfo=UTC)  # so that the next call looks
+            self._store.restore(state)
 
     # --- the API ---
 
@@ -199,7 +147,7 @@ class SecurityHub:
             raise NotPlayed(f"securityhub {call.operation}: played are {', '.join(sorted(operations))}")
         with self._lock:
             self._pace(call)
-            self._forget_old()
+            self._store.forget_old()
             return operations[call.operation](call)
 
     def _enable_security_hub(self, call: Call) -> dict[str, Any]:
@@ -275,8 +223,9 @@ class SecurityHub:
                 return refusal.code, refusal.message
         return None
 
-    def _import(self, call: Call, key: tuple[str, str], sent: dict[str, Any]) -> None:
-        record = self._stored.get((call.account_id, call.region), {}).get(key)
+    def _import(self, call: Call, key: Key, sent: dict[str, Any]) -> None:
+        place = (call.account_id, call.region)
+        record = self._store.get(place, key)
         finding = dict(sent)
         if record is None:
             finding.setdefault("Workflow", {"Status": "NEW"})
@@ -303,7 +252,7 @@ class SecurityHub:
             "aws/securityhub/CompanyName": finding["CompanyName"],
         }
         finding["ProcessedAt"] = _timestamp(self.clock())
-        self._keep((call.account_id, call.region), finding, record.customer_set if record else [])
+        self._store.keep(place, finding, record.customer_set if record else [])
 
     def _batch_update_findings(self, call: Call) -> dict[str, Any]:
         """As a customer uses it, for findings of the caller's own account. UpdatedAt stays as it is."""
@@ -316,11 +265,10 @@ class SecurityHub:
             given["Note"] = {**given["Note"], "UpdatedAt": _timestamp(self.clock())}
         invalid = attribute_problems(given)
         place = (call.account_id, call.region)
-        stored = self._stored.get(place, {})
         keys = [(identifier["ProductArn"], identifier["Id"]) for identifier in identifiers]
         processed, unprocessed = [], []
         for key, identifier in zip(keys, identifiers, strict=True):
-            record = stored.get(key)
+            record = self._store.get(place, key)
             if keys.count(key) > 1:
                 refusal = ("DuplicatedFindingIdentifier", "Finding Identifier is duplicated")
             elif record is None:
@@ -330,7 +278,7 @@ class SecurityHub:
             elif is_too_large(changed := record.finding | _as_shown(given)):
                 refusal = ("FindingSizeExceeded", "Finding size exceeded 240 KB")
             else:
-                self._keep(place, changed, sorted({*record.customer_set, *given.keys() & set(_PROVIDED)}))
+                self._store.keep(place, changed, sorted({*record.customer_set, *given.keys() & set(_PROVIDED)}))
                 processed.append(identifier)
                 continue
             code, message = refusal
@@ -346,16 +294,16 @@ class SecurityHub:
         passes = selected(filters, self.clock())
         question = zlib.crc32(repr((filters, criteria)).encode())
         start = _offset(call.parameters.get("NextToken"), question)
-        stored = self._stored.get((call.account_id, call.region), {})
         is_head_enough = not any(name.startswith("Resource") for name in filters)
-        heads = [
-            record.head
-            for _, record in sorted(stored.items(), key=_by_key)
-            if passes(record.head if is_head_enough else record.finding)
-        ]
-        matching = ordered(heads, criteria)
-        page = [stored[head["ProductArn"], head["Id"]].finding for head in matching[start : start + size]]
-        answer: dict[str, Any] = {"Findings": page}
+        matching = ordered(
+            [
+                record
+                for record in self._store.of((call.account_id, call.region))
+                if passes(record.head if is_head_enough else record.finding)
+            ],
+            criteria,
+        )
+        answer: dict[str, Any] = {"Findings": [record.finding for record in matching[start : start + size]]}
         if start + size < len(matching):
             answer["NextToken"] = base64.urlsafe_b64encode(f"{start + size}/{question}".encode()).decode()
         return answer
@@ -381,38 +329,8 @@ class SecurityHub:
             raise AwsError("TooManyRequestsException", "Rate exceeded", 429)
         self._buckets[key] = (tokens - 1, now)
 
-    def _keep(self, place: Place, finding: dict[str, Any], customer_set: list[str]) -> None:
-        record = _Stored(finding, customer_set)
-        self._stored.setdefault(place, {})[finding["ProductArn"], finding["Id"]] = record
-        self._next_deletion = min(self._next_deletion, record.deleted_after)
 
-    def _forget_old(self) -> None:
-        now = self.clock()
-        if now <= self._next_deletion:
-            return
-        off_until = {
-            place: parse_timestamp(since) + timedelta(days=KEPT_DAYS_WITHOUT_HUB)
-            for place, since in self._off_since.items()
-        }
-        for place, stored in self._stored.items():
-            is_over = place in off_until and now > off_until[place]
-            for key, record in list(stored.items()):
-                if is_over or now > record.deleted_after:
-                    del stored[key]
-        self._next_deletion = min(
-            (
-                *(record.deleted_after for stored in self._stored.values() for record in stored.values()),
-                *(until for until in off_until.values() if until >= now),
-            ),
-            default=datetime.max.replace(tzinfo=UTC),
-        )
-
-
-def _by_key(item: tuple[tuple[str, str], _Stored]) -> tuple[str, str]:
-    return item[0]
-
-
-def _provide(finding: dict[str, Any], record: _Stored | None) -> None:
+def _provide(finding: dict[str, Any], record: Stored | None) -> None:
     """FindingProviderFields show at the top level too, until a customer has set the attribute there."""
     provided = finding["FindingProviderFields"] = dict(finding.get("FindingProviderFields", {}))
     for name in _PROVIDED:
