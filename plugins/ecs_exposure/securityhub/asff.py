@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
 from itertools import islice
+from math import isfinite
 from typing import Any
 
 import msgspec
@@ -202,14 +203,15 @@ def wire_bytes(finding: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class _Hit:
-    """A trait that hit, and each piece of its evidence as (word, clean text) pairs; a bare value has no word."""
+    """A trait that hit, with its evidence in full (as much as a product field holds) and in short."""
 
     trait: str
     category: str
     title: str
     recommendation: str | None
     url: str | None
-    evidence: list[list[tuple[str, str]]]
+    in_full: str
+    in_short: str
 
 
 def _hits(row: Mapping[str, Any]) -> list[_Hit]:
@@ -230,7 +232,7 @@ def _hits(row: Mapping[str, Any]) -> list[_Hit]:
             cut(trait["title"] or trait["trait"].replace("_", " "), 120).rstrip("."),
             trait["recommendation"],
             trait["url"],
-            [_said(item) for item in evidence_of(trait["evidence"])],
+            *_told(evidence_of(trait["evidence"])),
         )
         for trait in hits
     ]
@@ -248,7 +250,7 @@ def _description(row: Mapping[str, Any], hits: Sequence[_Hit]) -> str:
         accepted = f"Accepted until {row['accepted_until']} by {cut(row['accepted_by'], 80)}"
         sentences.append(f"{accepted}: {cut(row['accepted_reason'], 200).rstrip('.')}.")
     for hit in hits:
-        sentences.append(f"{hit.title}{_shown_evidence(hit)}.")
+        sentences.append(f"{hit.title}{hit.in_short}.")
         if sum(map(len, sentences)) > MAX_DESCRIPTION:
             break  # the rest would be cut anyway
     if row["is_minimum"] and row["minimum_reason"]:
@@ -256,16 +258,32 @@ def _description(row: Mapping[str, Any], hits: Sequence[_Hit]) -> str:
     return " ".join(sentences)
 
 
-def _shown_evidence(hit: _Hit, *, objects: int = 2) -> str:
-    shown = [text for item in hit.evidence[:objects] if (text := _in_short(item))]
-    if not shown:
-        return ""
-    more = f"; {len(hit.evidence) - objects} more" if len(hit.evidence) > objects else ""
-    return f" ({'; '.join(shown)}{more})"
+def _told(evidence: Sequence[Any], *, shown: int = 2) -> tuple[str, str]:
+    """Evidence in full, `container web, path /etc; container log`, and in short, ` (container web, path /etc; 7 more)`,
+    which is its first pieces.
+    """
+    full: list[str] = []
+    short: list[str] = []
+    room = MAX_PRODUCT_FIELD
+    for number, item in enumerate(evidence):
+        if number >= shown and room < 0:
+            break  # the rest would be cut anyway
+        said = _said(item)
+        if piece := cut(", ".join([word + text for word, text in said]), MAX_PRODUCT_FIELD):
+            full.append(piece)
+            room -= len(piece) + 2
+            if number < shown:
+                short.append(_in_short(said))
+    if not short:
+        return "; ".join(full), ""
+    more = f"; {len(evidence) - shown} more" if len(evidence) > shown else ""
+    return "; ".join(full), f" ({'; '.join(short)}{more})"
 
 
 def _said(item: Any) -> list[tuple[str, str]]:
-    """One piece of evidence (decoded JSON) as words and texts; nested values as JSON, what is empty left out."""
+    """One piece of evidence as (word, clean text) pairs; a bare value has no word, nested ones are JSON, what is empty
+    is left out.
+    """
     if not isinstance(item, dict):
         return [("", cut(item, MAX_PRODUCT_FIELD))]
     said = []
@@ -282,19 +300,15 @@ def _said(item: Any) -> list[tuple[str, str]]:
     return said
 
 
-def _in_full(item: list[tuple[str, str]]) -> str:
-    """`container web, path /etc`."""
-    return cut(", ".join([word + text for word, text in item]), MAX_PRODUCT_FIELD)
-
-
 def _in_short(item: list[tuple[str, str]]) -> str:
-    """The same with long texts cut and ARNs without account and Region, which the finding names anyway."""
+    """One piece with long texts cut and ARNs without account and Region, which the finding names anyway."""
     return cut(", ".join([word + _ARN.sub("", cut(text, 100 if word else 160)) for word, text in item]), 240)
 
 
 def _original(row: Mapping[str, Any]) -> str:
     p = row["exploit_probability"]
-    return f"likelihood={row['likelihood'] or 'none'};impact={row['impact']};p={'unknown' if p is None else f'{p:.3f}'}"
+    known = f"{p:.3f}" if p is not None and isfinite(p) else "unknown"
+    return f"likelihood={row['likelihood'] or 'none'};impact={row['impact']};p={known}"
 
 
 def _types(row: Mapping[str, Any], hits: Sequence[_Hit]) -> list[str]:
@@ -346,7 +360,7 @@ def _product_fields(row: Mapping[str, Any], hits: Sequence[_Hit], *, resources_t
         "images": _as_text([image["image"] for image in row["images"]]),
     }
     # What room is left goes to evidence in full, the driver's first.
-    values |= {f"evidence/{hit.trait}": "; ".join(filter(None, map(_in_full, hit.evidence))) for hit in hits}
+    values |= {f"evidence/{hit.trait}": hit.in_full for hit in hits}
     return fields(values, most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=MAX_PRODUCT_FIELD)
 
 
@@ -356,6 +370,8 @@ def _as_text(value: object) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
+        if not isfinite(value):
+            return None
         return f"{value:.6f}".rstrip("0").rstrip(".")
     if isinstance(value, list):
         return ", ".join(map(str, value))

@@ -1,7 +1,7 @@
 """The AWS resources and the vulnerabilities that a finding names, in ASFF's shapes, from a row of document.sql.
 
-AWS states no maximum for texts and lists inside Resources and Vulnerabilities: the bounds here are ours, for the 240
-KB of a finding.
+For most texts and lists inside Resources and Vulnerabilities AWS states no maximum: those bounds are ours, for the 240
+KB of a finding. A service's name, groups and subnets have the maxima of ECS (API type AwsEcsServiceDetails).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, zip_longest
+from math import isfinite
 from typing import Any
 
 from ecs_exposure.securityhub.text import clean, cut, fields
@@ -20,6 +21,9 @@ MAX_VULNERABILITIES = 10
 MAX_ID = 512
 _MAX_DETAIL = 1024
 _MAX_LIST = 16
+_MAX_SERVICE_NAME = 255
+_MAX_SECURITY_GROUPS = 5
+_MAX_SUBNETS = 16
 
 Named = tuple[str, str, dict[str, Any]]
 """(id, ASFF type, details) of a resource."""
@@ -69,8 +73,8 @@ def _service(row: Mapping[str, Any]) -> dict[str, Any]:
     network = _present(
         {
             "AssignPublicIp": _either(service.get("assign_public_ip"), "ENABLED", "DISABLED"),
-            "SecurityGroups": _texts(service.get("security_group_ids")),
-            "Subnets": _texts(service.get("subnet_ids")),
+            "SecurityGroups": _texts(service.get("security_group_ids"), _MAX_SECURITY_GROUPS),
+            "Subnets": _texts(service.get("subnet_ids"), _MAX_SUBNETS),
         }
     )
     balancers = [
@@ -84,11 +88,12 @@ def _service(row: Mapping[str, Any]) -> dict[str, Any]:
         )
         for balancer in (service.get("load_balancers") or [])[:_MAX_LIST]
     ]
+    name = cut(row["service_name"], _MAX_SERVICE_NAME)
     return _present(
         {
             "ServiceArn": row["resource_id"],
-            "ServiceName": row["service_name"],
-            "Name": row["service_name"],
+            "ServiceName": name,
+            "Name": name,
             "Cluster": service.get("cluster_arn") or row["cluster_name"],
             "TaskDefinition": service.get("task_definition_arn"),
             "LaunchType": row["launch_type"],
@@ -191,13 +196,19 @@ def _either(value: bool | None, yes: str, no: str) -> str | None:
 
 
 def _present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Without NULL, empty and blank members (AWS refuses blank strings); texts clean and bounded."""
+    """Without NULL, empty and blank members (AWS refuses blank strings) and without numbers that are none (JSON has no
+    word for them); texts clean and bounded.
+    """
     present = {key: cut(value, _MAX_DETAIL) if isinstance(value, str) else value for key, value in values.items()}
-    return {key: value for key, value in present.items() if value is not None and value != "" and value != []}
+    return {
+        key: value
+        for key, value in present.items()
+        if value is not None and value != "" and value != [] and not (isinstance(value, float) and not isfinite(value))
+    }
 
 
-def _texts(values: Sequence[str] | None) -> list[str]:
-    return [text for value in (values or [])[:_MAX_LIST] if (text := cut(value, _MAX_DETAIL))]
+def _texts(values: Sequence[str] | None, most: int) -> list[str]:
+    return [text for value in (values or [])[:most] if (text := cut(value, _MAX_DETAIL))]
 
 
 def _reference(identity: str) -> str:

@@ -21,7 +21,7 @@ _INVISIBLE = re.compile(
     r"\ud800-\udfff"  # lone surrogates cannot be encoded
     r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff"  # noncharacters and tags
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
-    + "]"
+    + "]+"
 )
 
 
