@@ -12,13 +12,17 @@ from datetime import date
 from itertools import count
 from typing import Any
 
+from ecs_exposure.models import connect, create_empty
+from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.asff import as_json, to_asff
+from ecs_exposure.securityhub.documents import document
 from embedded_aws import EmbeddedAws
 from embedded_aws.finding_format import problems
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.securityhub.rows import ACCOUNT, REGION, row, trait, vulnerability
+from tests.securityhub.rows import ACCOUNT, DAY, REGION, row, trait, vulnerability
+from tests.sql_harness import SQL, filled, records
 
 FINDINGS = 5_000
 ROWS_OF_A_PALETTE = 25
@@ -158,8 +162,8 @@ class Maker:
             "desired_count": self.maybe(self.order.randint(0, 2**31 - 1)),
             "is_execute_command_enabled": self.maybe(self.flag()),
             "assign_public_ip": self.maybe(self.flag()),
-            "subnet_ids": self.maybe(self.many(self.text)),
-            "security_group_ids": self.maybe(self.many(self.text)),
+            "subnet_ids": self.maybe(self.many(self.text, 25)),
+            "security_group_ids": self.maybe(self.many(self.text, 9)),
             "load_balancers": self.maybe(self.many(self.balancer)),
         }
 
@@ -302,3 +306,57 @@ def test_security_hub_accepts_the_finding_of_any_exposure(aws: EmbeddedAws) -> N
     assert hub.refused == []
     assert hub.accepted == next(numbers) >= FINDINGS
     assert len({item["Id"] for item in aws.securityhub.findings()}) == hub.accepted
+
+
+# --- the order of what is stored ------------------------------------------------------------------------------------
+
+SERVICE = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
+READ = ("finding", "exposure", "trait_hit", "service_image", "image_vulnerability", "fix", "service_resource")
+DIGESTS = ("sha256:aa", "sha256:bb", None)
+
+
+def stored(texts: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """Rows of the result tables that document.sql reads, for one service; ties and NULLs wherever the keys allow."""
+    here = {"account_id": ACCOUNT, "region": REGION, "resource_id": SERVICE}
+    image = {"registry_account": ACCOUNT, "registry_region": REGION, "repository_name": "shop"}
+    return {
+        "finding": [{**here, "finding_id": "f", "content_hash": "h", "severity": "HIGH"}],
+        "exposure": [{**here, "severity": "HIGH", "first_observed_date": DAY, "title": "t"}],
+        "trait_hit": [
+            {**here, "trait": f"t{number}{text}", "category": "Impact", "state": "hit", "evidence": json.dumps([text])}
+            for number, text in enumerate(texts)
+        ],
+        "service_image": [
+            {**here, "container_name": f"{number}{text}", "image": text, "image_digest": digest, **image}
+            for number, text in enumerate(texts)
+            for digest in DIGESTS
+        ],
+        "image_vulnerability": [
+            {
+                "registry_account": ACCOUNT, "region": REGION, "repository_name": "shop", "image_digest": digest,
+                "vulnerability_id": f"CVE-{number}", "package_name": text, "fixed_in_version": text or None,
+                "cvss_vector": vector, "cvss_base_score": 5.0,
+            }
+            for number, text in enumerate(texts * 3)
+            for digest in DIGESTS[:2]
+            for vector in ("AV:N", "AV:L", None)
+        ],
+    }  # fmt: skip
+
+
+@settings(max_examples=20)
+@given(st.lists(st.text(max_size=5), min_size=1, max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_stored_rows_changes_no_byte_of_a_finding(texts: list[str], order: random.Random) -> None:
+    select = (SQL / "documents" / "document.sql").read_text(encoding="utf-8")
+    told = set()
+    for _ in range(3):
+        with connect() as connection:
+            create_empty(connection, "today", {name: RESULTS[name] for name in READ})
+            connection.execute("create schema asked; create table asked.finding as select 'f' as finding_id")
+            for name, rows in stored(texts).items():
+                shuffled = order.sample(rows, len(rows))
+                connection.register("given", RESULTS[name].to_arrow([filled(RESULTS[name], row) for row in shuffled]))
+                connection.execute(f"insert into today.{name} select * from given")
+            (made,) = records(connection, select)
+        told.add(document(made, {}, "aws"))
+    assert len(told) == 1
