@@ -24,8 +24,8 @@ Row = dict[str, Any]
 COLUMNS = (
     "owner", "section", "change", "cause", "changed_date", "severity_before", "severity", "is_minimum", "score",
     "driver", "account_id", "account_name", "region", "cluster_name", "service_name", "resource_id",
-    "first_observed_date", "due_date", "days_overdue", "fix", "severity_after_fix", "is_carried", "observed_date",
-    "finding_id",
+    "first_observed_date", "due_date", "accepted_until", "days_overdue", "fix", "severity_after_fix",
+    "is_carried", "observed_date", "finding_id",
 )  # fmt: skip
 """Of a row: `change` is `opened`, `worsened` or `resolved`, NULL when it is only overdue; `cause` and `changed_date`
 are its cause and day. `severity_before` is that before the period where it worsened, and the last one of a resolved
@@ -36,8 +36,8 @@ is NULL when it was in time. `fix` is the best single one.
 SECTIONS = ("new", "new_carried", "overdue", "overdue_carried", "fixed")
 """In this order; the carried ones were not seen on the day."""
 
-OVERDUE = "due_date < snapshot_date"
-"""Which open exposures are overdue: a condition on columns of `exposure`."""
+OVERDUE = "due_date < snapshot_date and accepted_until is null"
+"""Which open exposures are overdue: a condition on columns of `exposure`. An accepted risk has its own day."""
 
 _OPEN = "severity <> 'INFORMATIONAL'"
 
@@ -99,7 +99,7 @@ select
     ranked.news.change, ranked.news.cause, ranked.news.date as changed_date, ranked.news.severity_before,
     ranked.severity, ranked.is_minimum, ranked.score, ranked.driver,
     ranked.account_id, ranked.account_name, ranked.region, ranked.cluster_name, ranked.service_name, ranked.resource_id,
-    ranked.first_observed_date, ranked.due_date,
+    ranked.first_observed_date, ranked.due_date, ranked.accepted_until,
     case when ranked.is_overdue then date_diff('day', ranked.due_date, ranked.snapshot_date) end as days_overdue,
     fix.description as fix, fix.severity_after as severity_after_fix,
     ranked.is_carried, ranked.observed_date, finding.finding_id, ranked.total
@@ -144,7 +144,7 @@ select
     ranked.owner, 'fixed' as section, ranked.change, ranked.cause, ranked.snapshot_date as changed_date,
     ranked.severity_before, null::varchar as severity, ranked.is_minimum, ranked.score, ranked.driver,
     ranked.account_id, ranked.account_name, ranked.region, ranked.cluster_name, ranked.service_name, ranked.resource_id,
-    ranked.first_observed_date, ranked.due_date,
+    ranked.first_observed_date, ranked.due_date, null::date as accepted_until,
     case when ranked.due_date < ranked.snapshot_date then date_diff('day', ranked.due_date, ranked.snapshot_date) end
         as days_overdue,
     null::varchar as fix, null::varchar as severity_after_fix,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -159,14 +160,13 @@ def test_no_account_seems_gone_where_the_accounts_could_not_be_listed(told: Nigh
 
 
 def test_what_is_missing_is_told_again(told: Nights) -> None:
-    told.aws.securityhub.disable(BETA, REGION)
-    told.aws.securityhub.enable(BETA, REGION)
-    assert DATA.finding_id not in told.stored
-    assert told.night(is_full_reading=True) == {"sent": 1}
+    told.aws.securityhub.clock = lambda: datetime.now(UTC) + timedelta(days=91)  # AWS deletes after 90
+    assert told.stored == {}
+    told.aws.securityhub.clock = lambda: datetime.now(UTC)
+    assert told.night(is_full_reading=True) == {"sent": 3}
     assert told.states() == told.truth()
-    assert [row["reason"] for row in rows(told.lake, "from told.publication where reason = 'missing'")] == [
-        "missing", "missing",
-    ]  # fmt: skip
+    reasons = rows(told.lake, "select distinct status, reason from told.publication where reason <> 'new' order by all")
+    assert reasons == [{"status": "sending", "reason": "missing"}, {"status": "sent", "reason": "missing"}]
     (read,) = rows(told.lake, f"from told.reconciliation where account_id = '{BETA}'")
     assert (read["status"], read["findings"], read["missing"], read["altered"]) == ("ok", 0, 1, 0)
     assert told.night(is_full_reading=True) == {}
