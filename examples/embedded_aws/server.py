@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import json
 import os
@@ -112,6 +113,9 @@ class EmbeddedAws:
             if self._organization_path is not None:
                 self._load(self._organization_path)
             self._server = HttpServer(self, *self._address)
+            # Moto and its models are half a million objects; requests of megabytes would have them searched for garbage
+            # again and again.
+            gc.freeze()
             self._server.start()
         except BaseException:
             self._running.release()
@@ -122,6 +126,7 @@ class EmbeddedAws:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             self._server.stop()
+            gc.unfreeze()
             self._save()
         finally:
             self._running.release()
