@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from ecs_exposure import models
 from ecs_exposure.accepted_risks import COLUMNS, AcceptedRisksError
@@ -156,15 +157,21 @@ def test_what_to_fix_first_leaves_accepted_exposures_out(run: Callable[..., Resu
         assert "2 HIGH exposures away, of 2 open" in flat(run("fix-first", *options, day=NEXT))
 
 
+def documents(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Rows of document.sql for all findings of `today`."""
+    select = (SQL / "documents" / "document.sql").read_text(encoding="utf-8")
+    asked = [identity for (identity,) in connection.sql("select finding_id from today.finding").fetchall()]
+    rows: list[dict[str, Any]] = connection.sql(select, params={"finding_ids": asked}).to_arrow_table().to_pylist()
+    return rows
+
+
 def test_the_finding_stays_active_and_says_until_when(location: str) -> None:
     texts = {text.trait: text for text in models.trait_texts(SQL)}
     told: dict[str, Any] = {}
     with Lake.open(location) as lake, models.connect() as connection:
         lake.attach_results(connection, DAY, "today")
-        connection.execute("create schema asked; create table asked.finding as select finding_id from today.finding")
-        select = (SQL / "documents" / "document.sql").read_text(encoding="utf-8")
-        for row in connection.sql(select).to_arrow_table().to_pylist():
-            told[row["service_name"]] = json.loads(document(row, texts, "aws"))
+        for row in documents(connection):
+            told[row["service_name"]] = document(row, texts, "aws")
     accepted, other = told["web"], told["web-two"]
     assert accepted["RecordState"] == other["RecordState"] == "ACTIVE"
     assert accepted["FindingProviderFields"] == other["FindingProviderFields"]
@@ -176,11 +183,9 @@ def test_the_finding_stays_active_and_says_until_when(location: str) -> None:
 def test_a_long_reason_leaves_room_for_the_traits(location: str) -> None:
     with Lake.open(location) as lake, models.connect() as connection:
         lake.attach_results(connection, DAY, "today")
-        connection.execute("create schema asked; create table asked.finding as select finding_id from today.finding")
-        select = (SQL / "documents" / "document.sql").read_text(encoding="utf-8")
-        row = connection.sql(select).to_arrow_table().to_pylist()[0]
+        row = documents(connection)[0]
     said = {"accepted_until": NEXT, "accepted_by": "o" * 200, "accepted_reason": "r " * 250}
-    finding = json.loads(document(row | said, {}, "aws"))
+    finding = document(row | said, {}, "aws")
     assert len(finding["Description"]) <= 1024
     assert "public ip" in finding["Description"]
 

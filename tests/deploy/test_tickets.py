@@ -6,7 +6,7 @@ import json
 import random
 import tempfile
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from tickets import TOLD, Change, Message, Ticket, Tickets, consume
 
 from tests.deploy.eventbridge import matches, message
 from tests.deploy.policies import statements, template
+from tests.securityhub.rows import ACCOUNT, REGION, row
 
 TEMPLATE = template(Path(__file__).parents[2] / "deploy" / "tickets.yaml")
 RESOURCES = TEMPLATE["Resources"]
-ACCOUNT, REGION = "111122223333", "eu-west-1"
 NIGHT = datetime(2026, 11, 1, 3, tzinfo=UTC)
 EVIL = 'a"b\\c<finding_id>\n{"kind": "close"}'
 
@@ -33,28 +33,6 @@ Event = dict[str, Any]
 
 
 # A finding in a Security Hub that keeps AWS's contract
-
-
-def row(**changes: Any) -> dict[str, Any]:
-    """A row of document.sql as short as it gets."""
-    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
-    made: dict[str, Any] = {
-        "finding_id": f"ecs-exposure/aws/{ACCOUNT}/{REGION}/main/shop", "account_id": ACCOUNT, "region": REGION,
-        "resource_id": arn, "severity": "HIGH", "likelihood": "High", "impact": "Medium",
-        "impact_reason": "data access", "driver": "CVE-2026-1111", "driver_rule": "BOD 26-04",
-        "score": 81.25, "exploit_probability": 0.42, "highest_probability": 0.42,
-        "reachability": "DIRECT", "is_exposed": True, "is_minimum": False,
-        "minimum_reason": None, "traits": ["vulnerability"], "unknown_traits": [], "vulnerability_count": 1,
-        "high_priority_vulnerability_count": 1, "is_dormant": False, "is_carried": False,
-        "observed_date": date(2026, 11, 1), "first_observed_date": date(2026, 10, 20), "due_date": date(2026, 11, 15),
-        "title": "shop is exposed", "cluster_name": "main", "service_name": "shop", "launch_type": "FARGATE",
-        "account_name": "shop-production", "ou_path": "/Workloads", "owner": "team-shop", "tags": None, "service": None,
-        "trait_details": [], "vulnerabilities": [], "task_definitions": [], "task_role_arns": [], "images": [],
-        "security_groups": [],
-        "fix": {"kind": "package", "removed": "openssl@sha256:aa", "description": "Upgrade openssl to 3.0.8",
-                "severity_after": "LOW", "score_after": 20.0},
-    }  # fmt: skip
-    return made | changes
 
 
 class Hub:
@@ -206,17 +184,14 @@ def test_a_message_says_what_a_ticket_needs_whatever_the_names(hub: Hub) -> None
     assert (ticket.finding_id, ticket.is_open, ticket.severity) == (row()["finding_id"], True, "HIGH")
     assert (ticket.account_id, ticket.region) == (ACCOUNT, REGION)
     assert set(ticket.fields) == set(TOLD)
-    assert "finding_id" in ticket.fields["owner"] and ticket.fields["fix"] == "Upgrade openssl to 3.0.8"
+    assert "finding_id" in ticket.fields["owner"] and ticket.fields["fix"] == "Update openssl to 3.0.8"
     assert len(body) < 262_144, "the size SQS has taken since ever"
 
 
 def test_a_finding_whose_last_words_are_lost_still_closes(hub: Hub) -> None:
     hub.imports()
-    known = {
-        "account_id": ACCOUNT, "region": REGION, "resource_id": row()["resource_id"], "severity": None,
-        "finding_id": row()["finding_id"], "created_at": NIGHT,
-    }  # fmt: skip
-    [body] = bodies(hub.imports(json.loads(closing_document(known))))
+    closing = closing_document(row(), "aws") | {"CreatedAt": f"{NIGHT:%Y-%m-%dT%H:%M:%SZ}"}
+    [body] = bodies(hub.imports(closing))
     assert not Message.parse(body).is_open
 
 
