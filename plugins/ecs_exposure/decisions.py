@@ -16,8 +16,8 @@ READ_DAYS = 30
 """How far back a reading still counts; each account is read once a week."""
 
 COLUMNS = (
-    "severity", "severity_shown", "workflow_status", "account_id", "account_name", "region", "cluster_name",
-    "service_name", "owner", "title", "finding_id", "read_at",
+    "severity", "severity_shown", "workflow_status", "accepted_until", "account_id", "account_name", "region",
+    "cluster_name", "service_name", "owner", "title", "finding_id", "read_at",
 )  # fmt: skip
 
 _DECISIONS = """
@@ -26,8 +26,8 @@ with last_read as (
     from told.reconciliation where status = 'ok' group by all
 )
 select
-    exposure.severity, decision.severity_shown, decision.workflow_status, exposure.account_id, exposure.account_name,
-    exposure.region, exposure.cluster_name, exposure.service_name, exposure.owner, exposure.title, decision.finding_id,
+    exposure.severity, decision.severity_shown, decision.workflow_status, exposure.accepted_until,
+    exposure.account_id, exposure.account_name, exposure.region, exposure.cluster_name, exposure.service_name, exposure.owner, exposure.title, decision.finding_id,
     decision.read_at
 from told.customer_decision as decision
 semi join last_read using (account_id, region, read_at)

@@ -130,7 +130,7 @@ class Summary:
     readings: dict[str, int | None]
     """What reading Security Hub back found that day."""
     suppressed: list[dict[str, Any]]
-    """CRITICAL and HIGH exposures whose findings people suppressed in Security Hub."""
+    """CRITICAL and HIGH exposures whose findings people suppressed in Security Hub, their risk not accepted."""
     accounts: list[dict[str, Any]]
     images: dict[str, int]
     """Images that count as running, by scan_status."""
@@ -169,6 +169,7 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
             row
             for row in decisions(lake, day)
             if row["workflow_status"] == "SUPPRESSED" and row["severity"] in ("CRITICAL", "HIGH")
+            and row["accepted_until"] is None
         ],
         accounts=_accounts(connection, lake, day),
         images={str(row[0]): int(row[1]) for row in fetch(connection, _IMAGES).rows},

@@ -33,14 +33,14 @@ def held(aws: EmbeddedAws) -> list[dict[str, Any]]:
 def changed(nights: Nights, estate: Estate) -> Nights:
     """A first night that was told, and a second one on which a third is fixed, a third changed and a third new."""
     for account, region in PLACES:
-        estate.put(*(Service(f"s{number:03}", account, region) for number in range(300)))
+        estate.put(*(Service(f"s{number:03}", account, region) for number in range(100)))
     nights.night()
     for account, region in PLACES:
-        for number in range(150):
+        for number in range(50):
             estate.remove(f"ecs-exposure/aws/{account}/{region}/main/s{number:03}")
-        for number in range(150, 300):
+        for number in range(50, 100):
             estate.change(f"ecs-exposure/aws/{account}/{region}/main/s{number:03}", severity="CRITICAL")
-        estate.put(*(Service(f"s{number:03}", account, region, "LOW") for number in range(300, 450)))
+        estate.put(*(Service(f"s{number:03}", account, region, "LOW") for number in range(100, 150)))
     estate.assess(nights.lake, nights.day)
     return nights
 
