@@ -27,8 +27,8 @@ with last_read as (
 )
 select
     exposure.severity, decision.severity_shown, decision.workflow_status, exposure.accepted_until,
-    exposure.account_id, exposure.account_name, exposure.region, exposure.cluster_name, exposure.service_name, exposure.owner, exposure.title, decision.finding_id,
-    decision.read_at
+    exposure.account_id, exposure.account_name, exposure.region, exposure.cluster_name, exposure.service_name,
+    exposure.owner, exposure.title, decision.finding_id, decision.read_at
 from told.customer_decision as decision
 semi join last_read using (account_id, region, read_at)
 join today.exposure as exposure on exposure.resource_id = decision.resource_id

@@ -5,14 +5,16 @@ sql/documents/document.sql.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import date
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import connect, trait_texts
@@ -26,8 +28,9 @@ TABLES = (
 )  # fmt: skip
 """Result tables that document.sql reads."""
 
-_MEMORY = "256MB"
-_THREADS = 2
+ROWS_AT_ONCE = 50
+
+_MEMORY = "64MB"
 
 
 class FindingDocuments:
@@ -60,40 +63,41 @@ class FindingDocuments:
     ) -> None:
         self._open.close()
 
-    def __call__(self, actions: Sequence[Action]) -> list[dict[str, Any]]:
-        """The findings of some actions in their order, without UpdatedAt.
+    def __call__(self, actions: Sequence[Action]) -> Iterator[dict[str, Any]]:
+        """The findings of some actions in their order, without UpdatedAt. Asked for at once, made one by one: a
+        finding takes up to 240 KB, and several times that while it is made.
 
         Raises LakeError when results cannot be read, LookupError when the day's do not hold a finding to be told.
         """
-        made = {
-            identity: self._ready[identity] for identity in self._ready.keys() & {item.finding_id for item in actions}
-        }
-        missing = [action for action in actions if action.finding_id not in made]
-        made |= self._of_day(self._day, [action for action in missing if action.told_date == self._day])
-        if self._assessed_before:
-            made |= self._of_day(
-                self._assessed_before[-1], [item for item in missing if item.record_state == "ARCHIVED"]
-            )
-        missing = [action for action in missing if action.finding_id not in made]
-        for told in sorted({action.told_date for action in missing} & set(self._assessed_before)):
-            made |= self._of_day(told, [action for action in missing if action.told_date == told])
-        return [made.get(action.finding_id) or self._closing(action) for action in actions]
+        results = [self._of_day(self._day, [action for action in actions if action.told_date == self._day])]
+        gone = [action for action in actions if action.record_state == "ARCHIVED"]
+        if gone and self._assessed_before:
+            results.append(self._of_day(self._assessed_before[-1], gone))
+        missing = [action for action in gone if not any(action.finding_id in found.index for found in results)]
+        for day in sorted({action.told_date for action in missing} & set(self._assessed_before)):
+            results.append(self._of_day(day, [action for action in missing if action.told_date == day]))
+        for first in range(0, len(actions), ROWS_AT_ONCE):
+            some = actions[first : first + ROWS_AT_ONCE]
+            rows: dict[str, dict[str, Any]] = {}
+            for found in results:
+                rows = found.rows(some) | rows
+            for action in some:
+                if ready := self._ready.get(action.finding_id):
+                    yield ready
+                elif row := rows.get(action.finding_id):
+                    yield document(row, self._texts, self._partition)
+                else:
+                    yield self._closing(action)
 
-    def _of_day(self, day: date, actions: Sequence[Action]) -> dict[str, dict[str, Any]]:
+    def _of_day(self, day: date, actions: Sequence[Action]) -> _Found:
         wanted = [action.finding_id for action in actions]
-        if not wanted:
-            return {}
-        with self._cursor(day) as cursor:
-            rows = cursor.sql(self._select, params={"finding_ids": wanted}).to_arrow_table().to_pylist()
-        return {row["finding_id"]: document(row, self._texts, self._partition) for row in rows}
-
-    def _cursor(self, day: date) -> duckdb.DuckDBPyConnection:
-        with self._lock:
+        with self._lock:  # one at a time: the memory is for one
             if day not in self._days:
-                connection = self._open.enter_context(connect(memory_limit=_MEMORY, threads=_THREADS))
+                spill = self._open.enter_context(TemporaryDirectory())
+                connection = self._open.enter_context(connect(memory_limit=_MEMORY, threads=1, spill=spill))
                 self._lake.attach_results(connection, day, "today", tables=TABLES)
                 self._days[day] = connection
-            return self._days[day].cursor()
+            return _Found(self._days[day].sql(self._select, params={"finding_ids": wanted}).to_arrow_table())
 
     def _closing(self, action: Action) -> dict[str, Any]:
         if action.record_state != "ARCHIVED":
@@ -104,3 +108,17 @@ class FindingDocuments:
             title = "All exposed ECS services are told"
             return account_finding(asdict(action), self._partition, title=title, description="None is held back.")
         return closing_document(asdict(action), self._partition)
+
+
+class _Found:
+    """Rows of document.sql of one day."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+        self.index = {identity: number for number, identity in enumerate(table["finding_id"].to_pylist())}
+
+    def rows(self, actions: Sequence[Action]) -> dict[str, dict[str, Any]]:
+        """Those of some actions, by finding_id."""
+        numbers = [self.index[action.finding_id] for action in actions if action.finding_id in self.index]
+        picked = self._table.take(pa.array(numbers, pa.int64()))
+        return {row["finding_id"]: row for row in picked.to_pylist()}

@@ -6,7 +6,7 @@ from its day on. Folding the same publications twice changes nothing, so no atte
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ def read(lake: Lake, day: date, targets: Collection[Target] | None = None) -> di
     """`publications_fold` of all that was ever told the targets, or all; also on days after `day`."""
     stored = max(lake.ledger_days(), default=None)
     since = stored or day - timedelta(days=LEDGER_DAYS)
-    with connect() as connection:
+    with connect(memory_limit="100MB", threads=1) as connection:
         lake.attach_results(connection, stored, "stored", tables=("ledger",))
         lake.attach_history(connection, "later", since=since, tables=("publication",))
         return publications_fold(
@@ -47,13 +47,15 @@ def store(lake: Lake, day: date) -> None:
 
 def rows_of(
     connection: duckdb.DuckDBPyConnection, table: str, targets: Collection[Target] | None, *, order: str
-) -> list[dict[str, Any]]:
-    """Rows of a table with account_id and region, of some targets or of all."""
+) -> Iterator[dict[str, Any]]:
+    """Rows of a table with account_id and region, of some targets or of all; made some at a time, so that whoever
+    keeps little of them keeps little.
+    """
     if targets is None:
         condition, parameters = "true", list[list[str]]()
     else:
         condition = "(account_id, region) in (select unnest($1), unnest($2))"
         parameters = [[account for account, _ in targets], [region for _, region in targets]]
     select = f"select * from {table} where {condition} order by {order}"
-    rows: list[dict[str, Any]] = connection.sql(select, params=parameters).to_arrow_table().to_pylist()
-    return rows
+    for batch in connection.sql(select, params=parameters).to_arrow_reader(1_000):
+        yield from batch.to_pylist()

@@ -44,10 +44,10 @@ def planned(
 
     Raises PublishError for a day older than the last one published, LakeError when it was not assessed.
     """
-    with connect() as connection:
+    with connect(memory_limit="100MB", threads=1) as connection:
         lake.attach_results(connection, day, "today", tables=("finding", "exposure", "coverage"))
         connection.execute(f"create view findings as {_FINDINGS}")
-        findings = rows_of(connection, "findings", targets, order="finding_id")
+        findings = list(rows_of(connection, "findings", targets, order="finding_id"))
         coverage = (
             connection.sql("select account_id, region, dataset, status from today.coverage")
             .to_arrow_table()
@@ -83,7 +83,7 @@ def _departed(
     if not gone or not any(row["dataset"] == "account" and row["status"] == "ok" for row in coverage):
         return set()
     grace = timedelta(days=settings.departed_account_days)
-    with connect() as connection:
+    with connect(memory_limit="100MB", threads=1) as connection:
         lake.attach_history(connection, "history", since=day - DEPARTED_TRIES * grace, until=day, tables=("coverage",))
         last_listed: dict[str, date] = dict(
             connection.execute(

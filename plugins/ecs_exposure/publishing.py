@@ -144,8 +144,8 @@ def check_published(settings: Settings, lake: Lake, day: date) -> dict[str, int]
     with connect() as connection:
         lake.attach_results(connection, day, "today", tables=("finding", "publication"))
         attempts = publish_ledger.rows_of(connection, "today.publication", None, order="published_at, updated_at")
+        last: dict[str, Row] = {row["finding_id"]: row for row in attempts}
         findings = {identity for (identity,) in connection.execute("select finding_id from today.finding").fetchall()}
-    last: dict[str, Row] = {row["finding_id"]: row for row in attempts}
     outcomes: dict[Target, Outcome] = {}
     for row in last.values():
         target = (row["account_id"], row["region"])

@@ -168,7 +168,8 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         suppressed=[
             row
             for row in decisions(lake, day)
-            if row["workflow_status"] == "SUPPRESSED" and row["severity"] in ("CRITICAL", "HIGH")
+            if row["workflow_status"] == "SUPPRESSED"
+            and row["severity"] in ("CRITICAL", "HIGH")
             and row["accepted_until"] is None
         ],
         accounts=_accounts(connection, lake, day),

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -167,6 +168,13 @@ def test_the_checksum_covers_what_a_finding_says_and_not_when_it_says_so() -> No
 
 
 # --- texts ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_text_that_looks_clean_at_once_is_what_cleaning_makes_of_it() -> None:
+    planes = (code for plane in range(1, 17) for code in range(plane << 16 | 0xFFF0, (plane + 1) << 16))
+    for code in chain(range(0x10000), range(0xE0000, 0xE1000), planes):
+        text = f"a{chr(code)}b"
+        assert clean(text) == clean(f"  {text}"), hex(code)
 
 
 @pytest.mark.parametrize(

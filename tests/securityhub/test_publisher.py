@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -66,7 +67,7 @@ class Scanner:
 
         def documents(wanted: Sequence[Action]) -> list[dict[str, Any]]:
             return [
-                (self.said.get(action.finding_id) or closing_document(vars(action), "aws")) | changes
+                (self.said.get(action.finding_id) or closing_document(asdict(action), "aws")) | changes
                 for action in wanted
             ]
 

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from math import isfinite
 from typing import Any
 
@@ -45,6 +45,7 @@ MAX_PRODUCT_FIELD = 2048
 MAX_FINDING_BYTES = (
     239_500  # "240 KB" read the strict way, as boto3 puts it on the wire, with room for UpdatedAt and checksum
 )
+SHOWN = 2  # pieces of a trait's evidence in the description
 MAX_URL = 1024  # ours: AWS states none
 
 DOCUMENTATION = "https://docs.aws.amazon.com/securityhub/latest/userguide/exposure-ecs-service.html"
@@ -183,7 +184,11 @@ def checksum(finding: Mapping[str, Any]) -> str:
             if key != "checksum" and not key.startswith("aws/")  # Security Hub's own
         },
     ]  # fmt: skip
-    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
+    try:
+        text = msgspec.json.encode(said, order="sorted")
+    except UnicodeEncodeError:  # half of a character: not ours
+        text = json.dumps(said, sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()[:32]
 
 
 @lru_cache(maxsize=1024)
@@ -203,15 +208,35 @@ def wire_bytes(finding: Mapping[str, Any]) -> int:
 
 @dataclass(frozen=True)
 class _Hit:
-    """A trait that hit, with its evidence in full (as much as a product field holds) and in short."""
+    """A trait that hit. Its evidence is put into words when it is told: of many traits there is no room for it."""
 
     trait: str
     category: str
     title: str
     recommendation: str | None
     url: str | None
-    in_full: str
-    in_short: str
+    evidence: Sequence[Any]
+
+    def in_full(self) -> str:
+        """`container web, path /etc; container log`: as much as a product field holds."""
+        full: list[str] = []
+        room = MAX_PRODUCT_FIELD
+        for item in self.evidence:
+            if room < 0:
+                break  # the rest would be cut anyway
+            said = ", ".join([word + text for word, text in _said(item)])
+            if piece := cut(said, MAX_PRODUCT_FIELD):
+                full.append(piece)
+                room -= len(piece) + 2
+        return "; ".join(full)
+
+    def in_short(self) -> str:
+        """` (container web, path /etc; 7 more)`: the first pieces."""
+        short = [piece for item in self.evidence[:SHOWN] if (piece := _in_short(_said(item)))]
+        if not short:
+            return ""
+        more = f"; {len(self.evidence) - SHOWN} more" if len(self.evidence) > SHOWN else ""
+        return f" ({'; '.join(short)}{more})"
 
 
 def _hits(row: Mapping[str, Any]) -> list[_Hit]:
@@ -232,7 +257,7 @@ def _hits(row: Mapping[str, Any]) -> list[_Hit]:
             cut(trait["title"] or trait["trait"].replace("_", " "), 120).rstrip("."),
             trait["recommendation"],
             trait["url"],
-            *_told(evidence_of(trait["evidence"])),
+            evidence_of(trait["evidence"]),
         )
         for trait in hits
     ]
@@ -250,34 +275,12 @@ def _description(row: Mapping[str, Any], hits: Sequence[_Hit]) -> str:
         accepted = f"Accepted until {row['accepted_until']} by {cut(row['accepted_by'], 80)}"
         sentences.append(f"{accepted}: {cut(row['accepted_reason'], 200).rstrip('.')}.")
     for hit in hits:
-        sentences.append(f"{hit.title}{hit.in_short}.")
+        sentences.append(f"{hit.title}{hit.in_short()}.")
         if sum(map(len, sentences)) > MAX_DESCRIPTION:
             break  # the rest would be cut anyway
     if row["is_minimum"] and row["minimum_reason"]:
         sentences.append(f"Not seen or not known: {cut(row['minimum_reason'], 200)}.")
     return " ".join(sentences)
-
-
-def _told(evidence: Sequence[Any], *, shown: int = 2) -> tuple[str, str]:
-    """Evidence in full, `container web, path /etc; container log`, and in short, ` (container web, path /etc; 7 more)`,
-    which is its first pieces.
-    """
-    full: list[str] = []
-    short: list[str] = []
-    room = MAX_PRODUCT_FIELD
-    for number, item in enumerate(evidence):
-        if number >= shown and room < 0:
-            break  # the rest would be cut anyway
-        said = _said(item)
-        if piece := cut(", ".join([word + text for word, text in said]), MAX_PRODUCT_FIELD):
-            full.append(piece)
-            room -= len(piece) + 2
-            if number < shown:
-                short.append(_in_short(said))
-    if not short:
-        return "; ".join(full), ""
-    more = f"; {len(evidence) - shown} more" if len(evidence) > shown else ""
-    return "; ".join(full), f" ({'; '.join(short)}{more})"
 
 
 def _said(item: Any) -> list[tuple[str, str]]:
@@ -360,8 +363,13 @@ def _product_fields(row: Mapping[str, Any], hits: Sequence[_Hit], *, resources_t
         "images": _as_text([image["image"] for image in row["images"]]),
     }
     # What room is left goes to evidence in full, the driver's first.
-    values |= {f"evidence/{hit.trait}": hit.in_full for hit in hits}
-    return fields(values, most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=MAX_PRODUCT_FIELD)
+    evidence = ((f"evidence/{hit.trait}", hit.in_full()) for hit in hits)
+    return fields(
+        chain(values.items(), evidence),
+        most=MAX_PRODUCT_FIELDS,
+        key_limit=MAX_PRODUCT_FIELD_KEY,
+        value_limit=MAX_PRODUCT_FIELD,
+    )
 
 
 def _as_text(value: object) -> str | None:
@@ -390,7 +398,10 @@ def _within_size(finding: dict[str, Any]) -> dict[str, Any]:
         return finding
     for limit in (512, 128):
         finding["ProductFields"] = fields(
-            finding["ProductFields"], most=MAX_PRODUCT_FIELDS, key_limit=MAX_PRODUCT_FIELD_KEY, value_limit=limit
+            finding["ProductFields"].items(),
+            most=MAX_PRODUCT_FIELDS,
+            key_limit=MAX_PRODUCT_FIELD_KEY,
+            value_limit=limit,
         )
         finding["Vulnerabilities"] = finding.get("Vulnerabilities", [])[: limit // 100]
         if wire_bytes(finding) <= MAX_FINDING_BYTES:

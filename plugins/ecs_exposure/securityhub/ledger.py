@@ -30,7 +30,7 @@ class PublishError(RuntimeError):
     """Publishing must not go on, or did not do what it was there for; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Action:
     """One finding to send, or (reason `unchanged`) to leave alone.
 
@@ -62,6 +62,8 @@ def publications_fold(
 ) -> dict[str, dict[str, Any]]:
     """The ledger: per finding_id one row with the columns of `publication` that says what Security Hub holds.
 
+    rows: of `publication`, those of each finding in the order in which they were made (published_at).
+
     record_state, content_hash and severity are those last sent, status, reason and error those of the last attempt,
     created_at the first, updated_at and snapshot_date the highest ever tried. Beside them: `sent_date`, the day of
     the last row sent (NULL if none), and `is_maybe_stored`, whether any attempt before the last can have reached
@@ -70,7 +72,7 @@ def publications_fold(
     `before` is an earlier fold; rows that it holds already change nothing.
     """
     ledger: dict[str, dict[str, Any]] = {row["finding_id"]: dict(row) for row in before}
-    for row in sorted(rows, key=lambda item: (item["published_at"], item["updated_at"])):
+    for row in rows:
         if row["status"] == "dry_run":
             continue
         known = ledger.get(row["finding_id"])

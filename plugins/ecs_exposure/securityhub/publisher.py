@@ -34,10 +34,10 @@ MAX_BATCH = 100
 MAX_BATCH_BYTES = 6_000_000
 ATTEMPTS = 3
 TARGETS_AT_ONCE = 8
-IN_FLIGHT = 4
+IN_FLIGHT = 3
 """Requests under way at once for one account and Region: one takes AWS longer than the rate's interval."""
-DOCUMENTS_AT_ONCE = 100
-"""A finding takes up to 240 KB: so many of one account and Region are made, and wait to be sent, at a time."""
+DOCUMENTS_AT_ONCE = 200
+"""Findings of one account and Region are asked for so many at a time."""
 ROWS_AT_ONCE = 1_000
 """Rows of `publication` are stored so many at a time: each time is a file of the lake."""
 
@@ -105,8 +105,8 @@ def publish(
     """Send the actions; a dry run only writes down what would be sent. One outcome per account and Region.
 
     client_for(account_id, region) gives the boto3 client of Security Hub in that account. documents(actions) gives
-    their findings in AWS's format without UpdatedAt, in the same order; asked for by several threads, a hundred of one
-    account and Region at a time, as they are sent. record(rows) stores rows of `publication` for good: the intents
+    their findings in AWS's format without UpdatedAt, in the same order; asked for by several threads, some hundred of
+    one account and Region at a time, as they are sent. record(rows) stores rows of `publication` for good: the intents
     (`sending`) of all actions before the first request, what came of them as it comes; asked for by one thread at a
     time. `wait` is the pause between the attempts of findings refused for a passing reason (a few seconds unless told).
 
@@ -135,7 +135,9 @@ def publish(
             for sender, to_send in deliveries:
                 sender.write(map(_Letter, to_send), "dry_run")
         elif deliveries:
-            record([row for sender, to_send in deliveries for row in sender.intents(to_send)])
+            for sender, to_send in deliveries:
+                sender.announce(to_send)
+            journal.flush()
             with futures.ThreadPoolExecutor(max_workers=TARGETS_AT_ONCE) as pool:
                 under_way = [pool.submit(sender.send, _letters(mine, documents)) for sender, mine in deliveries]
                 for future in futures.as_completed(under_way):
@@ -339,10 +341,12 @@ class _Sender:
 
     # --- what is remembered ---
 
-    def intents(self, actions: Iterable[Action]) -> list[Row]:
-        """Rows that say that something is about to be sent: what is left at them may have arrived."""
+    def announce(self, actions: Sequence[Action]) -> None:
+        """Write rows that say that something is about to be sent: what is left at them may have arrived."""
         moment = self._moment()
-        return [_row(_Letter(action), "sending", None, None, moment) for action in actions]
+        for first in range(0, len(actions), ROWS_AT_ONCE):
+            some = actions[first : first + ROWS_AT_ONCE]
+            self._journal.add([_row(_Letter(action), "sending", None, None, moment) for action in some])
 
     def write(self, letters: Iterable[_Letter], status: Status) -> None:
         """Write a row for each finding without sending it, and count them."""

@@ -42,7 +42,7 @@ def resources(row: Mapping[str, Any], named: Iterable[Named], partition: str) ->
         "ResourceRole": "Target",
         "Details": {"AwsEcsService": _service(row)},
     }
-    allowed = {key: value for key, value in sorted(tags.items()) if not clean(key).lower().startswith("aws:")}
+    allowed = ((key, value) for key, value in sorted(tags.items()) if not clean(key).lower().startswith("aws:"))
     if pairs := fields(allowed, most=50, key_limit=128, value_limit=256):
         service["Tags"] = pairs
     yield service

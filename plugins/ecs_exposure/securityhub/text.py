@@ -8,21 +8,25 @@ plane counts once or twice, so the stricter reading is kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 
 ELLIPSIS = "…"
 
 # Explicit ranges instead of unicodedata's categories, which differ between Python versions: equal input must stay
-# equal bytes.
+# equal bytes. The planes apart: a class within the basic one is a table look-up, any other is searched range by range.
 _INVISIBLE = re.compile(
     r"[\u0000-\u0008\u000e-\u001f\u007f-\u0084\u0086-\u009f"  # control characters that are not white space
     r"\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"  # zero width and writing direction
     r"\ud800-\udfff"  # lone surrogates cannot be encoded
-    r"\ufdd0-\ufdef\ufff0-\uffff\U000e0000-\U000e0fff"  # noncharacters and tags
+    r"\ufdd0-\ufdef\ufff0-\uffff]+"  # noncharacters
+)
+_INVISIBLE_BEYOND = re.compile(
+    "[\U000e0000-\U000e0fff"  # tags
     + "".join(f"{chr(plane << 16 | 0xFFFE)}{chr(plane << 16 | 0xFFFF)}" for plane in range(1, 17))
     + "]+"
 )
+_PRINTABLE_TO_PYTHON = re.compile("[\ufff0-\uffff\U000e0000-\U000e0fff]")
 
 
 def clean(value: object) -> str:
@@ -32,12 +36,20 @@ def clean(value: object) -> str:
     text = " ".join(str(value).split())
     if text.isascii() and text.isprintable():
         return text
-    return " ".join(_INVISIBLE.sub("", text).split())
+    text = _INVISIBLE.sub("", text)
+    if length(text) != len(text):
+        text = _INVISIBLE_BEYOND.sub("", text)
+    return " ".join(text.split())
 
 
 def _is_clean(text: str) -> bool:
-    """Nearly every text there is: told without making another. Of ASCII's white space only the space is printable."""
-    return text.isascii() and text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
+    """Nearly every text there is: told without making another. Of all white space only the space is printable, and of
+    what is invisible only _PRINTABLE_TO_PYTHON.
+    """
+    return (
+        text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " "
+        and (text.isascii() or _PRINTABLE_TO_PYTHON.search(text) is None)
+    )  # fmt: skip
 
 
 def length(text: str) -> int:
@@ -64,14 +76,14 @@ def cut(value: object, limit: int) -> str:
     return (words if space and length(words) >= limit // 2 else head).rstrip() + ELLIPSIS
 
 
-def fields(values: Mapping[str, object], *, most: int, key_limit: int, value_limit: int) -> dict[str, str]:
-    """A map of at most `most` clean pairs in the given order; what is NULL or blank is left out (AWS refuses blank
-    strings).
+def fields(values: Iterable[tuple[str, object]], *, most: int, key_limit: int, value_limit: int) -> dict[str, str]:
+    """A map of at most `most` clean pairs in the given order, of which no more are asked for than there is room for.
 
-    Two keys that become equal by cutting keep the first value.
+    What is NULL or blank is left out (AWS refuses blank strings). Two keys that become equal by cutting keep the first
+    value.
     """
     pairs: dict[str, str] = {}
-    for key, value in values.items():
+    for key, value in values:
         if len(pairs) == most:
             break
         name = _key(key, key_limit)
