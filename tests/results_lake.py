@@ -236,6 +236,26 @@ def finding(service: str, *, account: str = ALPHA, region: str = "eu-west-1", **
     } | more
 
 
+def read_back(lake: Lake, day: date, suppressed: Iterable[Row]) -> None:
+    """Security Hub was read back that day where the services of some rows are; their findings were suppressed."""
+    at = datetime(day.year, day.month, day.day, 4, tzinfo=UTC)
+    rows = list(suppressed)
+    places = {(row["account_id"], row["region"]) for row in rows}
+    readings = [
+        {"snapshot_date": day, "account_id": account, "region": region, "status": "ok", "findings": 1, "read_at": at}
+        for account, region in sorted(places)
+    ]
+    decisions = [
+        {
+            "snapshot_date": day, **{name: row[name] for name in ("account_id", "region", "resource_id", "finding_id")},
+            "workflow_status": "SUPPRESSED", "severity_told": row["severity"], "severity_shown": "LOW", "read_at": at,
+        }
+        for row in rows
+    ]  # fmt: skip
+    lake.append("reconciliation", day, "read", RESULTS["reconciliation"].to_arrow(readings))
+    lake.append("customer_decision", day, "read", RESULTS["customer_decision"].to_arrow(decisions))
+
+
 def commit(lake: Lake, day: date, tables: Mapping[str, Iterable[Row]], run: str = "run-1") -> None:
     """Make one assessed day of the rows; a day without coverage rows gets one complete target."""
     tables = {"coverage": [coverage(day=day)], **tables}

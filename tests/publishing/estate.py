@@ -49,6 +49,7 @@ class Estate:
     places: list[Place]
     services: dict[str, Service] = field(default_factory=dict)
     began: dict[str, date] = field(default_factory=dict)
+    accepted: set[str] = field(default_factory=set)
     drift: random.Random = field(default_factory=lambda: random.Random(7))
 
     def put(self, *services: Service) -> None:
@@ -86,6 +87,7 @@ class Estate:
                     first_observed_date=self.began.setdefault(service.finding_id, day),
                     exploit_probability=probability, highest_probability=probability,
                     vulnerability_count=self.drift.randrange(100),
+                    accepted_until=date(2026, 12, 31) if service.finding_id in self.accepted else None,
                 )
             )  # fmt: skip
             findings.append(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from ecs_exposure.cli import app
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import connect
 from embedded_aws import EmbeddedAws
+from typer.testing import CliRunner
 
 from tests.publishing.conftest import ALPHA, BETA, DAY, ELSEWHERE, PLACES, REGION, Nights
 from tests.publishing.estate import Service
@@ -260,3 +263,50 @@ def test_a_hub_that_may_not_be_read_is_recorded_and_told_all_the_same(told: Nigh
         for row in rows(told.lake, "from told.reconciliation")
     }
     assert statuses == {(ALPHA, REGION): ("ok", 1), (ALPHA, ELSEWHERE): ("ok", 1), (BETA, REGION): ("denied", None)}
+
+
+# --- what is shown of it ---------------------------------------------------------------------------------------------
+
+
+def _run(lake: Lake, *arguments: str) -> Any:
+    result = CliRunner().invoke(app, [*arguments, "--lake", lake.location], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_what_people_decided_is_listed_counted_and_told_in_the_summary_unless_it_is_accepted(
+    told: Nights,
+) -> None:
+    client = told.aws.client("securityhub", BETA, REGION)
+    key = {name: told.stored[DATA.finding_id][name] for name in ("Id", "ProductArn")}
+    client.batch_update_findings(FindingIdentifiers=[key], Severity={"Label": "LOW"}, Workflow={"Status": "SUPPRESSED"})
+    told.night(is_full_reading=True)
+    (listed,) = json.loads(_run(told.lake, "decisions", "--format", "json").stdout)
+    assert (listed["service_name"], listed["severity"], listed["severity_shown"]) == ("data", "CRITICAL", "LOW")
+    assert "data" in _run(told.lake, "decisions").stdout
+    trend = json.loads(_run(told.lake, "trends", "customer_decisions", "--by", "owner", "--format", "json").stdout)
+    assert [(row["group"], row["suppressed_critical"], row["lowered"], row["places_read"]) for row in trend] == [
+        ("team-a", 1, 1, 3)
+    ]
+    summary = _run(told.lake, "summary").stdout
+    assert "Read back 3 accounts and Regions: all as told" in summary
+    assert "1 finding of CRITICAL or HIGH suppressed" in summary
+    assert "CRITICAL main/data" in summary
+    told.estate.accepted = {DATA.finding_id}
+    told.night(is_full_reading=True)
+    assert "suppressed" not in _run(told.lake, "summary").stdout
+    assert json.loads(_run(told.lake, "decisions", "--format", "json").stdout)[0]["accepted_until"] == "2026-12-31"
+
+
+def test_reconciling_by_hand_says_what_it_found(told: Nights) -> None:
+    told.aws.securityhub.lose(BETA, REGION, [DATA.finding_id])
+    told.estate.assess(told.lake, told.day)
+    answer = _run(told.lake, "publish", "--mode", "on", "--reconcile", "--format", "json").stdout
+    counts = {row["outcome"]: row["findings"] for row in json.loads(answer)}
+    assert counts["sent"] == counts["read_back_missing"] == 1
+    assert (counts["read_back_findings"], counts["read_back_altered"], counts["read_back_unclaimed"]) == (2, 0, 0)
+    assert told.states() == told.truth()
+
+
+def test_where_nobody_decided_anything_it_says_so(told: Nights) -> None:
+    assert "Nobody suppressed" in _run(told.lake, "decisions").stderr

@@ -20,8 +20,10 @@ from tests.results_lake import (
     commit,
     coverage,
     exposure,
+    finding,
     lifecycle,
     new_lake,
+    read_back,
     trait_hit,
 )
 
@@ -90,6 +92,8 @@ def lake(tmp_path: Path) -> Iterator[Lake]:
                 ],
             },
         )
+        read_back(made, ONE, [finding("api"), finding("web", account=BETA), finding("job", account=GAMMA)])
+        read_back(made, TWO, [finding("web", account=BETA)])
         yield made
 
 
@@ -228,6 +232,16 @@ def test_groups_name_the_account_the_unit_or_the_owner(lake: Lake) -> None:
     assert groups("owner") == {"team-a", "team-b", "(no owner)"}
 
 
+def test_decisions_are_those_of_the_places_read_that_day(lake: Lake) -> None:
+    rows = answer(lake, "customer_decisions")
+    columns = ("snapshot_date", "suppressed_critical", "suppressed_high", "suppressed_below", "lowered", "places_read")
+    assert pick(rows, *columns) == [(ONE, 1, 1, 1, 3, 3), (TWO, 0, 1, 0, 1, 1)]
+    by_owner = answer(lake, "customer_decisions", "owner")
+    assert pick(by_owner, "snapshot_date", "group", "suppressed_high") == [
+        (ONE, "(no owner)", 0), (ONE, "team-a", 0), (ONE, "team-b", 1), (TWO, "team-b", 1),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("name", TRENDS)
 def test_the_parts_of_a_grouping_add_up_to_the_whole(lake: Lake, name: str) -> None:
     counted = {
@@ -240,6 +254,8 @@ def test_the_parts_of_a_grouping_add_up_to_the_whole(lake: Lake, name: str) -> N
         "opened_by_rules",
         "carried",
         "accepted",
+        "suppressed_high",
+        "lowered",
         "services",
         "overdue",
         "still_open",
@@ -272,6 +288,8 @@ def test_a_question_about_last_week_opens_last_weeks_files_only(tmp_path: Path, 
                     "change": [change("gone", "resolved", before="HIGH", opened=days[0])],
                 },
             )
+        for day in days:
+            read_back(lake, day, [finding("api")])
         week = (last - timedelta(days=7), last)
         before = history.run_trend(lake, TRENDS[name], *week).rows
         for file in (tmp_path / "lake" / "results").rglob("*.parquet"):

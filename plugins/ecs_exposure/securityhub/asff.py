@@ -18,7 +18,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain, islice
 from math import isfinite
 from typing import Any
@@ -217,22 +217,25 @@ class _Hit:
     url: str | None
     evidence: Sequence[Any]
 
+    @cached_property
+    def _first(self) -> list[list[tuple[str, str]]]:
+        return [_said(item) for item in self.evidence[:SHOWN]]
+
     def in_full(self) -> str:
         """`container web, path /etc; container log`: as much as a product field holds."""
         full: list[str] = []
         room = MAX_PRODUCT_FIELD
-        for item in self.evidence:
+        for said in chain(self._first, map(_said, self.evidence[SHOWN:])):
             if room < 0:
                 break  # the rest would be cut anyway
-            said = ", ".join([word + text for word, text in _said(item)])
-            if piece := cut(said, MAX_PRODUCT_FIELD):
+            if piece := cut(", ".join([word + text for word, text in said]), MAX_PRODUCT_FIELD):
                 full.append(piece)
                 room -= len(piece) + 2
         return "; ".join(full)
 
     def in_short(self) -> str:
         """` (container web, path /etc; 7 more)`: the first pieces."""
-        short = [piece for item in self.evidence[:SHOWN] if (piece := _in_short(_said(item)))]
+        short = [piece for said in self._first if (piece := _in_short(said))]
         if not short:
             return ""
         more = f"; {len(self.evidence) - SHOWN} more" if len(self.evidence) > SHOWN else ""
