@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Literal
@@ -91,7 +93,7 @@ def publish_batch(settings: Settings, access: AwsAccess, lake: Lake, day: date, 
         append("customer_decision", [row for reconciled in read for row in reconciled.decisions])
         append("reconciliation", [reconciled.reconciliation for reconciled in read])
     plan = planned(settings, lake, day, ledger, targets)
-    with FindingDocuments(settings, lake, day, ready=plan.ready) as documents:
+    with _seldom_collecting(), FindingDocuments(settings, lake, day, ready=plan.ready) as documents:
         outcomes = publish(
             client_for,
             plan.actions,
@@ -103,6 +105,19 @@ def publish_batch(settings: Settings, access: AwsAccess, lake: Lake, day: date, 
     for account_id in {account_id for account_id, _ in targets}:
         access.release(account_id)
     return _counts(outcomes, ("sent", "archived", "unchanged", "failed", "denied", "not_enabled", "dry_run"))
+
+
+@contextmanager
+def _seldom_collecting() -> Iterator[None]:
+    """Let Python look for cyclic garbage a hundredth as often: findings are made of a million values each second, none
+    of them in a cycle, and looking through them took a fifth of the time.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100 * before[0], *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _read_back(
