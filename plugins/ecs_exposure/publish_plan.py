@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import connect
 from ecs_exposure.publish_ledger import rows_of
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.securityhub.held_back import hold_back, summary
 from ecs_exposure.securityhub.ledger import Action, Target, completely_seen, plan
 from ecs_exposure.settings import Settings
@@ -71,17 +72,24 @@ def _departed(
     lake: Lake,
     day: date,
     ledger: Mapping[str, Mapping[str, Any]],
-    coverage: Iterable[Mapping[str, Any]],
+    coverage: Sequence[Mapping[str, Any]],
 ) -> set[Target]:
-    """Targets of accounts that are in the organisation no more: not listed today nor for the days of grace, but not
-    longer ago than it makes sense to try.
+    """Targets of accounts that are in the organisation no more: not listed today nor scanned in the days of grace, but
+    not longer ago than it makes sense to try.
 
-    None when the accounts could not be listed today: then every account seems gone.
+    None where the listing is not there: then every account would seem gone. An account that is listed and not scanned
+    (`include_accounts`) has not left.
     """
-    listed = {row["account_id"] for row in coverage}
-    gone = {(known["account_id"], known["region"]) for known in ledger.values() if known["account_id"] not in listed}
-    if not gone or not any(row["dataset"] == "account" and row["status"] == "ok" for row in coverage):
+    scanned = {row["account_id"] for row in coverage}
+    told = {(known["account_id"], known["region"]) for known in ledger.values()}
+    listers = {row["account_id"] for row in coverage if row["dataset"] == "account" and row["status"] == "ok"}
+    if not listers or not (unscanned := {account_id for account_id, _ in told} - scanned):
         return set()
+    listing = lake.rows(day, SNAPSHOTS["account"], unscanned | listers, lake.coverage(day))
+    listed = set(listing["account_id"].to_pylist())
+    if not listed & listers:  # the snapshot of the day is not kept any more
+        return set()
+    gone = {target for target in told if target[0] in unscanned - listed}
     grace = timedelta(days=settings.departed_account_days)
     with connect(memory_limit="100MB", threads=1) as connection:
         lake.attach_history(connection, "history", since=day - DEPARTED_TRIES * grace, until=day, tables=("coverage",))

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ecs_exposure.lake import Lake
 from ecs_exposure.settings import Settings, load
 from embedded_aws import EmbeddedAws
 
-from tests.publishing.estate import Estate
+from tests.publishing.estate import Estate, Place
 
 ALPHA, BETA = "111111111111", "222222222222"
 REGION, ELSEWHERE = "eu-west-1", "us-east-1"
@@ -61,15 +61,16 @@ class Nights:
     def night(
         self,
         *,
-        unseen: list[tuple[str, str]] | None = None,
-        gone: list[str] | None = None,
+        unseen: Collection[Place] = (),
+        gone: Collection[str] = (),
+        left_out: Collection[str] = (),
         is_listed: bool = True,
         is_full_reading: bool = False,
         **changes: object,
     ) -> dict[str, int]:
-        """Findings of a night by what became of them; `changes` are settings."""
+        """Findings of a night by what became of them; `changes` are settings, the rest is Estate.assess's."""
         settings = self.settings.model_copy(update=changes)
-        self.estate.assess(self.lake, self.day, unseen=unseen or [], gone=gone or [], is_listed=is_listed)
+        self.estate.assess(self.lake, self.day, unseen=unseen, gone=gone, left_out=left_out, is_listed=is_listed)
         try:
             return scan.publish(settings, self.lake, self.day, is_full_reading=is_full_reading)
         finally:

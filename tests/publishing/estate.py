@@ -10,6 +10,7 @@ from datetime import date
 from typing import Any
 
 from ecs_exposure.lake import Lake
+from ecs_exposure.schemas.snapshots import SNAPSHOTS
 
 from tests.results_lake import arn, commit, coverage, exposure, finding, trait_hit
 
@@ -71,10 +72,13 @@ class Estate:
         unseen: Collection[Place] = (),
         gone: Collection[str] = (),
         is_listed: bool = True,
+        left_out: Collection[str] = (),
     ) -> None:
         """Store a night's results. Probabilities drift every night. Nothing of `unseen` places was seen; accounts in
-        `gone` are not listed any more, or none is (`is_listed`).
+        `gone` are not listed any more, or none is (`is_listed`); those in `left_out` are listed, and not scanned.
         """
+        listed = sorted({account for account, _ in self.places} - set(gone))
+        gone = {*gone, *left_out}
         exposures, findings, hits = [], [], []
         for service in self.services.values():
             if service.account in gone:
@@ -106,8 +110,20 @@ class Estate:
             for dataset in SERVICES_DATASETS
             if account not in gone
         ]
-        accounts = sorted({account for account, _ in self.places} - set(gone))
+        accounts = [account for account in listed if account not in gone]
         seen += [coverage(account, day=day, region="global", dataset="role") for account in accounts]
-        seen.append(coverage(accounts[0], "ok" if is_listed else "denied", day=day, region="global", dataset="account"))
+        listing = coverage(accounts[0], "ok" if is_listed else "denied", day=day, region="global", dataset="account")
+        seen.append(listing)
+        writer = lake.writer(day, "listing")
+        if is_listed:
+            rows = [
+                {
+                    "account_id": account, "region": "global", "observed_date": day, "status": "ACTIVE",
+                    "is_management": False, "ou_path": "/",
+                }
+                for account in listed
+            ]  # fmt: skip
+            writer.write(SNAPSHOTS["account"], SNAPSHOTS["account"].to_arrow(rows))
+        writer.commit([listing | {"file": writer.file if is_listed else None}])
         tables = {"coverage": seen, "exposure": exposures, "finding": findings, "trait_hit": hits}
         commit(lake, day, tables, run=f"run-{day}")

@@ -153,6 +153,12 @@ def test_an_account_that_comes_back_in_time_keeps_its_findings(told: Nights) -> 
         assert told.night(gone=[BETA]) == {}
 
 
+def test_an_account_that_is_not_scanned_any_more_has_not_left(told: Nights) -> None:
+    for _ in range(9):
+        assert told.night(left_out=[BETA]) == {}
+    assert told.states()[DATA.finding_id] == ("ACTIVE", "CRITICAL")
+
+
 def test_no_account_seems_gone_where_the_accounts_could_not_be_listed(told: Nights) -> None:
     for _ in range(9):
         assert told.night(gone=[BETA], is_listed=False) == {}
