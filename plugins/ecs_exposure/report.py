@@ -196,7 +196,7 @@ _OUTCOMES = {
     "sending": "cut off (run `ecs-exposure publish` again)", "denied": "denied",
     "not_enabled": "not sent: Security Hub is not enabled there",
     "dry_run": "would be sent (dry run)",
-    "not_sent": "not sent: publishing has not run or is off",
+    "not_sent": "not sent: held back for the nights to come, or publishing has not run or is off",
 }  # fmt: skip
 
 

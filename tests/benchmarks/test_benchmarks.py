@@ -130,3 +130,12 @@ def test_digest_tells_a_week_of_a_made_up_lake() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [[cell.strip() for cell in line.split("│")] for line in done.stdout.splitlines() if "a week, one" in line]
     assert [row[2] for row in rows] == ["1"]
+
+
+@pytest.mark.faults
+def test_publishing_sends_every_finding_to_each_of_its_places() -> None:
+    done = run("publish.py", "--findings", "200")
+    assert done.returncode == 0, done.stderr
+    told = [line.split("│") for line in done.stdout.splitlines() if "MiB" in line]
+    sent = [(row[1].strip(), row[2].strip(), float(row[4].split()[0])) for row in told]
+    assert sent == [("200", "1", 2), ("200", "100", 100)]

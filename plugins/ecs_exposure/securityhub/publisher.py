@@ -215,7 +215,8 @@ def _letters(
 ) -> Iterator[_Letter]:
     for first in range(0, len(actions), DOCUMENTS_AT_ONCE):
         some = actions[first : first + DOCUMENTS_AT_ONCE]
-        yield from map(_Letter, some, documents(some))
+        for action, document in zip(some, documents(some), strict=True):
+            yield _Letter(action, document)
 
 
 def _batches(letters: Iterable[_Letter]) -> Iterator[list[_Letter]]:
