@@ -50,7 +50,7 @@ def scanned(aws: EmbeddedAws, lake: Lake) -> Night:
         },
         {
             (row["account_id"], row["status"])
-            for row in results(lake, DAY, "select account_id, status from night.publication")
+            for row in results(lake, DAY, "select account_id, status from night.publication where status <> 'sending'")
         },
         {(account, service) for account, _, service, _ in aws.calls - before},
         [finding["Id"] for finding in aws.securityhub.findings()],

@@ -212,7 +212,7 @@ def test_nothing_sent_although_there_was_something_to_send_is_an_error(aws: Embe
     )  # fmt: skip
     with pytest.raises(PublishError, match="none was sent"):
         publish(settings, lake, DAY)
-    statuses = "select distinct status from night.publication order by all"
+    statuses = "select distinct status from night.publication where status <> 'sending' order by all"
     assert {row["status"] for row in results(lake, DAY, statuses)} == {"denied", "not_enabled"}
     publish(settings, lake, DAY)
     sent = {row["finding_id"] for row in results(lake, DAY, "from night.publication where status = 'sent'")}
