@@ -186,7 +186,7 @@ def publish(
             if is_full_reading:
                 read = readings(opened, last)
                 names = ("findings", "missing", "altered", "unclaimed")
-                told |= {f"read_back_{name}": read[name] or 0 for name in names}
+                told |= {f"read_back_{name}": count for name in names if (count := read[name]) is not None}
                 if read["places_not_read"]:
                     say(f"{read['places_not_read']} accounts and Regions could not be read back (table reconciliation)")
             print_rows(("outcome", "findings"), list(told.items()), form, sys.stdout)

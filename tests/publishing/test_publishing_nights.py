@@ -314,5 +314,12 @@ def test_reconciling_by_hand_says_what_it_found(told: Nights) -> None:
     assert told.states() == told.truth()
 
 
+def test_what_could_not_be_read_back_is_not_told_as_none(told: Nights) -> None:
+    told.aws.fault(service="securityhub", operation="GetFindings", code="AccessDeniedException", status=403)
+    result = _run(told.lake, "publish", "--mode", "on", "--reconcile", "--format", "json")
+    assert [row["outcome"] for row in json.loads(result.stdout)] == ["sent"]  # the day's, and nothing of the reading
+    assert "3 accounts and Regions could not be read back" in result.stderr
+
+
 def test_where_nobody_decided_anything_it_says_so(told: Nights) -> None:
     assert "Nobody suppressed" in _run(told.lake, "decisions").stderr

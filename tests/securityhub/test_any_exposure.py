@@ -12,6 +12,7 @@ from datetime import date
 from itertools import count
 from typing import Any
 
+from ecs_exposure.finding_documents import TABLES
 from ecs_exposure.models import connect, create_empty
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.asff import to_asff
@@ -311,7 +312,6 @@ def test_security_hub_accepts_the_finding_of_any_exposure(aws: EmbeddedAws) -> N
 # --- the order of what is stored ------------------------------------------------------------------------------------
 
 SERVICE = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/main/shop"
-READ = ("finding", "exposure", "trait_hit", "service_image", "image_vulnerability", "fix", "service_resource")
 DIGESTS = ("sha256:aa", "sha256:bb", None)
 
 
@@ -351,7 +351,7 @@ def test_the_order_of_stored_rows_changes_no_byte_of_a_finding(texts: list[str],
     told = set()
     for _ in range(3):
         with connect() as connection:
-            create_empty(connection, "today", {name: RESULTS[name] for name in READ})
+            create_empty(connection, "today", {name: RESULTS[name] for name in TABLES})
             for name, rows in stored(texts).items():
                 shuffled = order.sample(rows, len(rows))
                 connection.register("given", RESULTS[name].to_arrow([filled(RESULTS[name], row) for row in shuffled]))

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ecs_exposure.schemas.results import SEVERITIES, severity_rank
 from ecs_exposure.securityhub.asff import GENERATOR_ID, account_finding
 from ecs_exposure.securityhub.ledger import ACCOUNT_RESOURCE, Target, is_known
-
-_SEVERITIES = ("CRITICAL", "HIGH", "MEDIUM", "LOW")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def hold_back(
             new.setdefault(finding["account_id"], []).append(finding)
     counts: dict[Target, Counter[str]] = {}
     for account_id, mine in new.items():
-        mine.sort(key=lambda row: (_SEVERITIES.index(row["severity"]), -row["score"], row["finding_id"]))
+        mine.sort(key=lambda row: (severity_rank(row["severity"]), -row["score"], row["finding_id"]))
         room = max(0, most - told_today[account_id])
         kept += mine[:room]
         for finding in mine[room:]:
@@ -62,8 +61,8 @@ def summary(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The finding that stands for those held back, as a row for `ledger.plan`, and as told to Security Hub."""
     account_id, region = target
-    worst = next(severity for severity in _SEVERITIES if counts.get(severity))
-    listed = ", ".join(f"{counts[severity]} {severity}" for severity in _SEVERITIES if counts.get(severity))
+    worst = next(severity for severity in SEVERITIES if counts.get(severity))
+    listed = ", ".join(f"{counts[severity]} {severity}" for severity in SEVERITIES if counts.get(severity))
     row = {
         "account_id": account_id,
         "region": region,
