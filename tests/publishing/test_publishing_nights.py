@@ -68,6 +68,14 @@ def test_fixed_is_archived_with_what_it_said_last_and_not_where_something_was_un
     assert told.stored[SHOP.finding_id]["Title"] == "shop is exposed"
 
 
+def test_fixed_says_what_it_said_the_day_before_whenever_it_was_sent(told: Nights) -> None:
+    told.night()
+    told.lake.forget_results(DAY, ("exposure", "finding"))
+    told.estate.remove(SHOP.finding_id)
+    assert told.night() == {"sent": 1, "archived": 1}
+    assert told.stored[SHOP.finding_id]["Title"] == "shop is exposed"
+
+
 def test_what_was_said_is_gone_with_its_day_and_the_finding_is_archived_all_the_same(told: Nights) -> None:
     told.estate.remove(SHOP.finding_id)
     told.night(unseen=[(ALPHA, REGION)])
@@ -125,7 +133,7 @@ def test_a_flood_of_new_findings_comes_in_portions_the_worst_first_and_one_stand
     assert sum("/main/s" in identity for identity in nights.stored) == 10
     nights.night(new_findings_per_account=10)
     assert sum("/main/s" in identity for identity in nights.stored) == 20
-    nights.night(new_findings_per_account=10)
+    nights.night(new_findings_per_account=10, unseen=[(ALPHA, REGION)])  # what is held back is known all the same
     assert {identity: state for identity, state in nights.states().items() if "held-back" not in identity} == (
         nights.truth()
     )
