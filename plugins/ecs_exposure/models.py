@@ -62,6 +62,11 @@ class Model:
         return self.name.partition(".")[2]
 
     @property
+    def is_view(self) -> bool:
+        """Whether it is computed each time it is read: its text begins with `-- As a view`."""
+        return self.select.startswith("-- As a view")
+
+    @property
     def result(self) -> Table | None:
         """The declared result table it fills, if any; traits fill `trait_hit` together."""
         return RESULTS.get(self.stem) if self.folder != "traits" else None
@@ -310,7 +315,7 @@ def build(
         connection.execute(f"create schema if not exists {folder}")
     _create_catalogue(connection, texts)
     has_traits = False
-    read = frozenset().union(*(model.reads for model in models))
+    views = _views(models)
     last_reads = _last_reads(models)
     for model in models:
         if model.folder in ("exposures", "findings") and not has_traits:
@@ -318,7 +323,7 @@ def build(
             has_traits = True
         began = time.perf_counter()
         try:
-            _create(connection, model, is_read=model.name in read)
+            _create(connection, model, is_view=model.name in views)
         except duckdb.Error as error:
             raise ModelError(f"{model.path}: {error}") from error
         if model.result:
@@ -331,13 +336,19 @@ def build(
     return results
 
 
+def _views(models: Sequence[Model]) -> frozenset[str]:
+    """Models computed each time they are asked for: those that say so, and what no model reads."""
+    read = frozenset().union(*(model.reads for model in models))
+    return frozenset(model.name for model in models if model.is_view or model.name not in read)
+
+
 def _last_reads(models: Sequence[Model]) -> dict[str, list[str]]:
     """Model → models' tables that nobody reads once it is built. Traits are read by `traits.all`; results, and what
     a view reads, are read in the end.
     """
-    read = frozenset().union(*(model.reads for model in models))
-    kept = {model.name for model in models if model.result or model.folder == "traits" or model.name not in read}
-    kept |= {name for model in models if model.name not in read for name in model.reads}
+    views = _views(models)
+    kept = {model.name for model in models if model.result or model.folder == "traits"} | views
+    kept |= {name for model in models if model.name in views for name in model.reads}
     last = {name: model.name for model in models for name in model.reads}  # the last in order wins
     gone: dict[str, list[str]] = {}
     for model in models:
@@ -346,11 +357,10 @@ def _last_reads(models: Sequence[Model]) -> dict[str, list[str]]:
     return gone
 
 
-def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_read: bool) -> None:
+def _create(connection: duckdb.DuckDBPyConnection, model: Model, *, is_view: bool) -> None:
     target = f'{model.folder}."{model.stem}"'
     declared = model.result
-    # What no model reads is computed once, when it is asked for.
-    kind = "table" if is_read else "view"
+    kind = "view" if is_view else "table"
     if declared is None:
         connection.execute(
             f"create or replace {'table' if model.folder == 'traits' else kind} {target} as {model.select}"

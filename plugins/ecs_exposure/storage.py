@@ -98,12 +98,18 @@ class Storage:
             raise self._unwritable(relative, error) from None
 
     def write(self, relative: str, rows: pa.Table | pa.RecordBatchReader) -> int:
-        """Write one Parquet file, streaming from a reader; returns its rows."""
+        """Write one Parquet file, streaming from a reader; returns its rows.
+
+        Dictionaries of text are stored, and read again, as text: what they are here is nobody else's business.
+        """
         batches = rows if isinstance(rows, pa.RecordBatchReader) else rows.to_batches()
+        is_told = not any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
         count = 0
         with (
             self._replacing(relative) as path,
-            pq.ParquetWriter(path, rows.schema, filesystem=self._fs, compression="zstd") as writer,
+            pq.ParquetWriter(
+                path, rows.schema, filesystem=self._fs, compression="zstd", store_schema=is_told
+            ) as writer,
         ):
             for batch in batches:
                 writer.write_batch(batch)

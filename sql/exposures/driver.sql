@@ -18,19 +18,21 @@ member as (
 set_driver as (
     -- Within one image a vulnerability is one row already.
     select
-        member.image_set_id, driver.is_exposed, driver.vulnerability_number, driver.image_id, not driver.is_availability_only as is_loss,
+        member.image_set_id, driver.is_exposed, driver.vulnerability_number, driver.image_id, driver.report_set,
+        not driver.is_availability_only as is_loss,
         driver.level, coalesce(round(driver.probability * 1e6)::bigint, -1) as millionths
     from member
     join exposures.image_driver as driver on driver.image_id = member.image_id
     where member.images = 1
     union all
     -- Both ways where its images differ in what it costs: which is worse, the impact decides.
-    select image_set_id, is_exposed, vulnerability_number, worst.image_id, is_loss, worst.level, worst.millionths
+    select image_set_id, is_exposed, vulnerability_number, worst.image_id, worst.report_set, is_loss, worst.level, worst.millionths
     from (
         select
             member.image_set_id, driver.is_exposed, driver.vulnerability_number, not driver.is_availability_only as is_loss,
             max({
-                'level': driver.level, 'millionths': coalesce(round(driver.probability * 1e6)::bigint, -1), 'image_id': driver.image_id
+                'level': driver.level, 'millionths': coalesce(round(driver.probability * 1e6)::bigint, -1), 'image_id': driver.image_id,
+                'report_set': driver.report_set
             }) as worst
         from member
         join exposures.image_driver as driver on driver.image_id = member.image_id
@@ -44,7 +46,7 @@ set_twice as (
         max({
             'turn': (((pair.severity_level * 8 + driver.level) * 4 + list_position(['Low', 'Unknown', 'Medium', 'High'], pair.impact) - 1)
                 * 2000000 + driver.millionths + 2) * 16777216 + driver.vulnerability_number,
-            'vulnerability_number': driver.vulnerability_number, 'image_id': driver.image_id,
+            'vulnerability_number': driver.vulnerability_number, 'image_id': driver.image_id, 'report_set': driver.report_set,
             'impact': pair.impact, 'severity': pair.severity
         }, 10) as worst
     from (select distinct image_set_id, is_exposed, impact, is_dormant from alike where image_set_id is not null) as kind
@@ -64,18 +66,16 @@ set_ranked as (
         )[1:5]) as worst
     from set_twice
 ),
--- Named and explained once per image, whatever sets and services it is in. As a table of its own: the optimiser would else pair
+-- Named and explained once, whatever images, sets and services it is in. As a table of its own: the optimiser would else pair
 -- the few with every rule before it knows which.
 known as materialized (
     select driver.is_exposed, cve.*
-    from (
-        select distinct worst.image_id as image_id, is_exposed, worst.vulnerability_number as vulnerability_number from set_ranked
-    ) as driver
-    join resources.image_cve as cve on cve.image_id = driver.image_id and cve.vulnerability_number = driver.vulnerability_number
+    from (select distinct is_exposed, worst.report_set as report_set from set_ranked) as driver
+    join resources.report_set as cve on cve.report_set = driver.report_set
 ),
 explained as (
     select
-        cve.image_id, cve.is_exposed, cve.vulnerability_number, number.vulnerability_id, rule.likelihood, rule.rule,
+        cve.report_set, cve.is_exposed, number.vulnerability_id, rule.likelihood, rule.rule,
         to_json({
             'kev': cve.kev, 'is_exposed': cve.is_exposed, 'automatable': cve.automatable, 'technical_impact': rule.technical_impact,
             'epss': cve.epss, 'is_exploitation_likely': cve.is_exploitation_likely, 'high_priority': cve.high_priority,
@@ -116,8 +116,7 @@ candidate as (
         on ranked.image_set_id = alike.image_set_id and ranked.is_exposed = alike.is_exposed
         and ranked.service_impact = alike.impact and ranked.is_dormant = alike.is_dormant
     join explained
-        on explained.image_id = ranked.worst.image_id and explained.is_exposed = alike.is_exposed
-        and explained.vulnerability_number = ranked.worst.vulnerability_number
+        on explained.report_set = ranked.worst.report_set and explained.is_exposed = alike.is_exposed
     union all
     select
         alike.situation_id, alike.image_set_id, configured.driver, 'configuration', configured.likelihood, configured.impact,

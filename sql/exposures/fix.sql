@@ -9,12 +9,17 @@ upgrade as (
     select
         package.removed, package.image_id,
         any_value(package.packages) as packages,
-        list_sort(list(distinct row.fixed_in_version) filter (where row.fixed_in_version <> 'NotAvailable'))[1:5] as fixed_in_versions,
-        list_sort(list(distinct row.fix_command) filter (where row.fix_command is not null))[1:3] as fix_commands
+        list_sort(list(distinct named.fixed_in_version) filter (where named.fixed_in_version <> 'NotAvailable'))[1:5] as fixed_in_versions,
+        list_sort(list(distinct named.fix_command) filter (where named.fix_command is not null))[1:3] as fix_commands
     from package
-    left join (select removed, image_id, unnest(packages) as package_name from package) as named using (removed, image_id)
-    left join resources.package_vulnerability as row
-        on row.image_id = package.image_id and row.package_name = named.package_name and not row.is_suppressed
+    left join (
+        select named.removed, named.image_id, vulnerability.fixed_in_version, vulnerability.fix_command
+        from (select removed, image_id, unnest(packages) as package_name from package) as named
+        join resources.image_report as row on row.image_id = named.image_id
+        join resources.package_vulnerability as vulnerability
+            on vulnerability.report_number = row.report_number and vulnerability.package_name = named.package_name
+        where not vulnerability.is_suppressed
+    ) as named using (removed, image_id)
     group by package.removed, package.image_id
 ),
 described as (

@@ -8,12 +8,14 @@ with member as (
 ),
 place as (
     select
-        image_id, package_set, any_value(place_id) as place_id, min(vulnerability_number) as vulnerability_number,
-        max(level_exposed) as level, bool_or(kev) as has_kev,
-        count(*) filter (where is_exploitation_likely) as likely_count, count(*) as vulnerability_count
-    from exposures.image_cve_level
-    where not is_kernel
-    group by image_id, package_set
+        cve.image_id, level.package_set, hash(cve.image_id, level.package_set) as place_id,
+        min(level.vulnerability_number) as vulnerability_number,
+        max(level.level_exposed) as level, bool_or(level.kev) as has_kev,
+        count(*) filter (where level.is_exploitation_likely) as likely_count, count(*) as vulnerability_count
+    from resources.image_cve as cve
+    join exposures.report_set_level as level using (report_set)
+    where not level.is_kernel
+    group by cve.image_id, level.package_set
 ),
 -- Which matter most is told by what does not drift from night to night: never by p, or the fixes named would change with it.
 -- The five least of each image, then of each set, by bounded heaps: a window would sort every place of every image.
@@ -35,14 +37,15 @@ candidate as (
 ),
 -- Names are looked up for what is offered, through any one vulnerability of the place.
 named_place as (
-    select offered.image_id, offered.package_set, list_sort(list(distinct row.package_name)) as packages
+    select offered.image_id, offered.package_set, list_sort(list(distinct package.package_name)) as packages
     from (
         select distinct worst.image_id as image_id, worst.package_set as package_set, worst.vulnerability_number as vulnerability_number
         from candidate
     ) as offered
-    join resources.package_vulnerability as row
-        on row.image_id = offered.image_id and row.vulnerability_number = offered.vulnerability_number
-    where not row.is_suppressed and not row.is_kernel_package
+    join resources.image_report as row on row.image_id = offered.image_id
+    join resources.package_vulnerability as package
+        on package.report_number = row.report_number and package.vulnerability_number = offered.vulnerability_number
+    where not package.is_suppressed and not package.is_kernel_package
     group by offered.image_id, offered.package_set
 ),
 -- Of the images where a set of several packages is offered, the places inside it.
@@ -50,12 +53,13 @@ several as (
     select distinct image_id from named_place where len(packages) > 1
 ),
 inner_place as (
-    select place.image_id, place.place_id, list(distinct row.package_name) as packages
+    select place.image_id, place.place_id, list(distinct package.package_name) as packages
     from place
     join several using (image_id)
-    join resources.package_vulnerability as row
-        on row.image_id = place.image_id and row.vulnerability_number = place.vulnerability_number
-    where not row.is_suppressed and not row.is_kernel_package
+    join resources.image_report as row on row.image_id = place.image_id
+    join resources.package_vulnerability as package
+        on package.report_number = row.report_number and package.vulnerability_number = place.vulnerability_number
+    where not package.is_suppressed and not package.is_kernel_package
     group by place.image_id, place.place_id
 ),
 place_of_candidate as (

@@ -1,28 +1,32 @@
 -- One row per running digest: its distinct vulnerabilities, those suppressed in Amazon Inspector apart. The named ones are
 -- the first ten by what does not drift from day to day (KEV, base score, id).
-with counted as (
+with ranked as (
     select
-        image_id,
-        count(*) filter (where high_priority) as high_priority_count,
-        count(*) filter (where not high_priority) as other_count,
-        min({'not_kev': not kev, 'score': -coalesce(cvss_base_score, 0), 'number': vulnerability_number}, 10)
-            filter (where high_priority) as high_priority_first,
-        min({'not_kev': not kev, 'score': -coalesce(cvss_base_score, 0), 'number': vulnerability_number}, 10)
-            filter (where not high_priority) as other_first
-    from resources.image_cve
-    group by image_id
+        report_set, vulnerability_number, high_priority,
+        row_number() over (order by not kev, -coalesce(cvss_base_score, 0), vulnerability_number, report_set) as turn
+    from resources.report_set
+),
+counted as (
+    select
+        cve.image_id,
+        count(*) filter (where ranked.high_priority) as high_priority_count,
+        count(*) filter (where not ranked.high_priority) as other_count,
+        min(ranked.turn, 10) filter (where ranked.high_priority) as high_priority_first,
+        min(ranked.turn, 10) filter (where not ranked.high_priority) as other_first
+    from resources.image_cve as cve
+    join ranked using (report_set)
+    group by cve.image_id
 ),
 named as (
-    select first.image_id, first.high_priority, list(number.vulnerability_id order by first.position) as ids
+    select first.image_id, ranked.high_priority, list(number.vulnerability_id order by first.turn) as ids
     from (
-        select image_id, true as high_priority, unnest(high_priority_first).number as number,
-            generate_subscripts(high_priority_first, 1) as position
-        from counted
+        select image_id, unnest(high_priority_first) as turn from counted
         union all
-        select image_id, false, unnest(other_first).number, generate_subscripts(other_first, 1) from counted
+        select image_id, unnest(other_first) from counted
     ) as first
-    join resources.vulnerability_number as number on number.vulnerability_number = first.number
-    group by first.image_id, first.high_priority
+    join ranked using (turn)
+    join resources.vulnerability_number as number using (vulnerability_number)
+    group by first.image_id, ranked.high_priority
 )
 select
     image.registry_account, image.region, image.repository_name, image.image_digest,

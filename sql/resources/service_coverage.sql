@@ -112,10 +112,11 @@ carried as (
     join (
         select image.registry_account, image.region, image.repository_name, image.image_digest, row.observed_date
         from (
-            select image_id, min(observed_date) as observed_date
-            from resources.package_vulnerability
-            where is_carried
-            group by image_id
+            select row.image_id, min(package.observed_date) as observed_date
+            from resources.image_report as row
+            join resources.package_vulnerability as package using (report_number)
+            where package.is_carried
+            group by row.image_id
         ) as row
         join resources.image as image using (image_id)
     ) as vulnerability

@@ -6,6 +6,7 @@ select
         'version': package.installed_version, 'file': package.package_file_path, 'vulnerability': package.vulnerability_id
     } as evidence
 from resources.package_vulnerability as package
+join resources.image_report as row using (report_number)
 join resources.image as digest using (image_id)
 join resources.service_image as image
     on image.registry_account = digest.registry_account

@@ -46,12 +46,15 @@ class Assessed:
             create view resources.vulnerability_number as
             select vulnerability_id, row_number() over (order by vulnerability_id) as vulnerability_number
             from (select distinct vulnerability_id from resources.found);
+            -- Each found row its own report.
             create view resources.package_vulnerability as
-            select * from resources.found
+            select row_number() over (order by vulnerability_id, image_digest) as report_number, * from resources.found
             join resources.image using (registry_account, region, repository_name, image_digest)
-            join resources.vulnerability_number using (vulnerability_id)"""
+            join resources.vulnerability_number using (vulnerability_id);
+            create view resources.image_report as
+            select image_id, report_number, finding_arn from resources.package_vulnerability"""
         )
-        for name in ("resources.image_cve", "exposures.service_image_set"):
+        for name in ("resources.image_cve", "resources.report_set", "exposures.service_image_set"):
             select = (SQL / name.replace(".", "/")).with_suffix(".sql").read_text(encoding="utf-8")
             self.connection.execute(f"create view {name} as {select}")
         self.connection.execute(
