@@ -12,6 +12,7 @@ from datetime import date
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ecs_exposure import models
 from ecs_exposure.accepted_risks import accepted_risks
@@ -185,7 +186,7 @@ def _result_tables(
 ) -> Iterator[tuple[str, pa.Table | pa.RecordBatchReader]]:
     """Each table's rows, on a cursor of its own; the longest first, so that nothing waits for them at the end."""
     models_of = {name.partition(".")[2]: name for name in made}
-    yield "image_vulnerability", _image_vulnerabilities(connection.cursor())
+    yield "image_vulnerability", _image_vulnerabilities(connection.cursor(), day)
     own = connection.cursor()
     weights = dict(own.execute("select severity, weight from reference.severity").fetchall())
     planned = fix_plan(own, "exposures", weights)
@@ -198,37 +199,47 @@ def _result_tables(
     yield "coverage", coverage.cast(RESULTS["coverage"].schema)
 
 
-def _image_vulnerabilities(connection: duckdb.DuckDBPyConnection) -> pa.RecordBatchReader:
-    """The rows of image_vulnerability: millions of rows of some thousand texts.
+def _image_vulnerabilities(connection: duckdb.DuckDBPyConnection, day: date) -> pa.RecordBatchReader:
+    """The rows of image_vulnerability, image after image: millions of rows of some thousand texts.
 
-    As enums, these are numbers in sorting and joining, and reach Parquet as the dictionaries they are. Image after
-    image, by number: by the table's key, sorting would take three times as long.
+    Only their numbers are sorted; what these stand for is looked up last, and reaches Parquet as dictionaries.
     """
-    declared = RESULTS["image_vulnerability"]
-    for name, source in (("image", "resources.image"), ("report", "resources.package_vulnerability")):
-        texts = [
-            column
-            for column, kind, *_ in connection.execute(f"describe {source}").fetchall()
-            if kind == "VARCHAR" and column in declared.column_names
-        ]
-        for text in texts:
-            values = f"select distinct {text} from {source} where {text} is not null order by all"
-            connection.execute(f"create temp type {text} as enum ({values})")
-        numbered = ", ".join(f"{text}::{text} as {text}" for text in texts)
-        connection.execute(f"create temp table numbered_{name} as select * replace ({numbered}) from {source}")
-    columns = ", ".join(f'"{name}"' for name in declared.column_names if name != "snapshot_date")
-    reader = connection.sql(
-        f"""select (select snapshot_date from run.day) as snapshot_date, {columns}
-        from (select * from resources.image_report order by image_id, report_number)
-        join numbered_image using (image_id)
-        join numbered_report using (report_number)"""
-    ).to_arrow_reader(250_000)
-    # A dictionary stays one; all else is as declared.
-    schema = pa.schema(
-        made if pa.types.is_dictionary(made.type) else column
-        for made, column in zip(reader.schema, declared.schema, strict=True)
+    # By number, from 1 on: none is left out.
+    image = _with_dictionaries(connection, "select * exclude (image_id) from resources.image order by image_id")
+    report = _with_dictionaries(
+        connection, "select * exclude (report_number) from resources.package_vulnerability order by report_number"
     )
-    return pa.RecordBatchReader.from_batches(schema, (batch.cast(schema) for batch in reader))
+    numbers = connection.sql(
+        "select image_id, report_number, finding_arn from resources.image_report order by image_id, report_number"
+    ).to_arrow_reader(250_000)
+    types = {field.name: field.type for part in (image, report) for field in part.schema}
+    schema = pa.schema(
+        [
+            field.with_type(types[field.name]) if pa.types.is_dictionary(types.get(field.name, field.type)) else field
+            for field in RESULTS["image_vulnerability"].schema
+        ]
+    )
+
+    def batch_of(numbered: pa.RecordBatch) -> pa.RecordBatch:
+        columns = {"snapshot_date": pa.repeat(pa.scalar(day), len(numbered)), "finding_arn": numbered["finding_arn"]}
+        for part, number in ((image, "image_id"), (report, "report_number")):
+            taken = part.take(pc.subtract(numbered[number], 1))
+            columns |= dict(zip(taken.schema.names, taken.columns, strict=True))
+        return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
+
+    return pa.RecordBatchReader.from_batches(schema, (batch_of(numbered) for numbered in numbers))
+
+
+def _with_dictionaries(connection: duckdb.DuckDBPyConnection, select: str) -> pa.RecordBatch:
+    """The rows in one batch, each column of text as a dictionary."""
+    rows = connection.sql(select).to_arrow_table()
+    columns = [
+        pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type) for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(
+        [column.dictionary_encode() if pa.types.is_string(column.type) else column for column in columns],
+        names=rows.column_names,
+    )
 
 
 def _cast(reader: pa.RecordBatchReader, declared: Table) -> pa.RecordBatchReader:

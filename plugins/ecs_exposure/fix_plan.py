@@ -22,9 +22,10 @@ PLANNED = "severity <> 'INFORMATIONAL' and accepted_until is null"
 
 _LEVELS = ("INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")  # by their level, from 0
 _HIGH, _CRITICAL = 3, 4
+_EFFECTS = ("lowered", "critical_removed", "high_removed", "score_removed", "weight_removed")
 _PLANNED: dict[str, Any] = {
     name: pa.array([], pa.float64() if name in ("score_removed", "weight_removed") else pa.int64())
-    for name in ("rank", "change", "lowered", "critical_removed", "high_removed", "score_removed", "weight_removed")
+    for name in ("rank", "change", *_EFFECTS)
 }
 
 _DESCRIBED = """case change.kind
@@ -59,10 +60,14 @@ def fix_plan(
         dict(parameters) if parameters else None,
     )
     connection.execute(
-        f"""create or replace temp table touched as
-        select planned.service, planned.resource_id, planned.owner, remediation.* exclude (resource_id),
-            dense_rank() over (order by remediation.remediation_id) - 1 as change
-        from {schema}.remediation as remediation join planned using (resource_id)"""
+        f"""create or replace temp table change as
+        select row_number() over (order by remediation_id) - 1 as change, remediation_id
+        from (select distinct remediation_id from {schema}.remediation);
+        create or replace temp table touched as
+        select planned.service, remediation.position, change.change
+        from {schema}.remediation as remediation
+        join planned using (resource_id)
+        join change using (remediation_id)"""
     )
     outcome = connection.execute(
         f"""select service, list_position($levels, severity) - 1 as level, score from (
@@ -73,17 +78,20 @@ def fix_plan(
         ) order by service, changes""",
         {"levels": list(_LEVELS)},
     ).fetchnumpy()
-    touched = connection.execute("select service, position, change from touched").fetchnumpy()
+    touched = connection.execute("from touched").fetchnumpy()
     connection.register("plan", _greedy(outcome, touched, [weights[name] for name in _LEVELS]))
     rows = connection.sql(
         f"""with change as (
             select
-                change, remediation_id, kind, remediation_account_id, remediation_region, name, min(detail) as detail,
-                list_sort(list_distinct(flatten(list(traits)))) as traits,
+                change.change, remediation_id, remediation.kind, remediation.remediation_account_id,
+                remediation.remediation_region, remediation.name, min(remediation.detail) as detail,
+                list_sort(list_distinct(flatten(list(remediation.traits)))) as traits,
                 list_sort(list(resource_id)) as resource_ids,
-                coalesce(list_sort(list(distinct owner) filter (where owner is not null)), []) as owners
-            from touched
-            where change in (select change from plan)
+                coalesce(list_sort(list(distinct planned.owner) filter (where planned.owner is not null)), []) as owners
+            from plan
+            join change using (change)
+            join {schema}.remediation as remediation using (remediation_id)
+            join planned using (resource_id)
             group by all
         )
         select
@@ -115,36 +123,41 @@ def _greedy(outcome: dict[str, Any], touched: dict[str, Any], weights: Sequence[
     changes = int(change.max()) + 1 if len(change) else 0
     done = np.zeros(changes, dtype=bool)
     parts: list[dict[str, Any]] = []
+    effect = {name: np.zeros(len(change)) for name in _EFFECTS}
 
-    def sums(values: Any) -> Any:
-        return np.bincount(change, weights=values, minlength=changes)
+    def work_out(rows: Any) -> None:
+        """What each of these rows' change would do to its service as it now is."""
+        now = state[service[rows]]
+        then = begin[service[rows]] + ((now - begin[service[rows]]) | bit[rows])
+        effect["lowered"][rows] = level[then] < level[now]
+        effect["critical_removed"][rows] = (level[now] == _CRITICAL) & (level[then] < _CRITICAL)
+        effect["high_removed"][rows] = (level[now] == _HIGH) & (level[then] < _HIGH)
+        effect["score_removed"][rows] = score[now] - score[then]
+        effect["weight_removed"][rows] = weight[now] - weight[then]
 
+    work_out(np.arange(len(change)))
     for rank in range(1, min(GREEDY + 1, changes) + 1):
-        now = state[service]
-        then = begin[service] + ((now - begin[service]) | bit)
-        effects = {
-            "lowered": sums(level[then] < level[now]).astype(np.int64),
-            "critical_removed": sums((level[now] == _CRITICAL) & (level[then] < _CRITICAL)).astype(np.int64),
-            "high_removed": sums((level[now] == _HIGH) & (level[then] < _HIGH)).astype(np.int64),
-            # Rounded: a sum of the same scores in another order is the same effect.
-            "score_removed": np.round(sums(score[now] - score[then]), 6),
-            "weight_removed": sums(weight[now] - weight[then]),
-        }
-        order = np.lexsort((np.arange(changes), -effects["score_removed"], -effects["weight_removed"], done))
+        sums = {name: np.bincount(change, weights=values, minlength=changes) for name, values in effect.items()}
+        # Rounded: a sum of the same scores in another order is the same effect.
+        sums["score_removed"] = np.round(sums["score_removed"], 6)
+        order = np.lexsort((np.arange(changes), -sums["score_removed"], -sums["weight_removed"], done))
         # Past the greedy ranks all that still lowers a severity is told at once.
         if rank > GREEDY:
             chosen = order[: changes - rank + 1]
-            chosen = chosen[effects["weight_removed"][chosen] > 0]
+            chosen = chosen[sums["weight_removed"][chosen] > 0]
         else:
             chosen = order[:1]
-            chosen = chosen[effects["score_removed"][chosen] > 0]
+            chosen = chosen[sums["score_removed"][chosen] > 0]
         parts.append(
             {"rank": rank + np.arange(len(chosen)), "change": chosen}
-            | {name: values[chosen] for name, values in effects.items()}
+            | {name: values[chosen].astype(_PLANNED[name].type.to_pandas_dtype()) for name, values in sums.items()}
         )
         if not len(chosen):
             break
         done[chosen] = True
         mine = change == chosen[0]
         state[service[mine]] = begin[service[mine]] + ((state[service[mine]] - begin[service[mine]]) | bit[mine])
+        is_lowered = np.zeros(services, dtype=bool)
+        is_lowered[service[mine]] = True
+        work_out(np.flatnonzero(is_lowered[service]))
     return pa.table({name: np.concatenate([part[name] for part in parts]) for name in _PLANNED} if parts else _PLANNED)

@@ -1,72 +1,11 @@
--- One row per published exposure × single removal: what its severity and score would be once done. Rank 1 lowers the score most.
--- Where an exposure is kept because it was not completely seen, no fix is promised to lower it.
-with package as (
-    select distinct removed, image_id, packages
-    from exposures.image_set_removal
-    where removed_kind = 'package'
-),
-upgrade as (
-    select
-        package.removed, package.image_id,
-        any_value(package.packages) as packages,
-        list_sort(list(distinct named.fixed_in_version) filter (where named.fixed_in_version <> 'NotAvailable'))[1:5] as fixed_in_versions,
-        list_sort(list(distinct named.fix_command) filter (where named.fix_command is not null))[1:3] as fix_commands
-    from package
-    left join (
-        select named.removed, named.image_id, vulnerability.fixed_in_version, vulnerability.fix_command
-        from (select removed, image_id, unnest(packages) as package_name from package) as named
-        join resources.image_report as row on row.image_id = named.image_id
-        join resources.package_vulnerability as vulnerability
-            on vulnerability.report_number = row.report_number and vulnerability.package_name = named.package_name
-        where not vulnerability.is_suppressed
-    ) as named using (removed, image_id)
-    group by package.removed, package.image_id
-),
-described as (
-    select
-        'package' as removed_kind, removed, packages, coalesce(fixed_in_versions, []) as fixed_in_versions,
-        coalesce(fix_commands, []) as fix_commands,
-        case
-            when len(fixed_in_versions) = 1 then 'Upgrade ' || named || ' to ' || fixed_in_versions[1] || ' in image ' || repository_name
-            when len(fixed_in_versions) > 1 then 'Upgrade ' || named || ' to the highest of ' || array_to_string(fixed_in_versions, ', ')
-                || ' in image ' || repository_name
-            else 'Remove or replace ' || named || ' in image ' || repository_name || ': Amazon Inspector names no fixed version'
-        end as description
-    from (
-        select
-            upgrade.*, image.repository_name,
-            array_to_string(packages[1:3], ', ') || case when len(packages) > 3 then ' and ' || (len(packages) - 3) || ' more' else '' end as named
-        from upgrade
-        join resources.image as image using (image_id)
-        -- One digest in two repositories has one name: either is told.
-        qualify row_number() over (partition by removed order by image_id) = 1
-    )
-    union all
-    select 'image', image_digest, [], [], [],
-        'Rebuild image ' || min(repository_name) || ' (' || left(image_digest, 19) || ') on patched packages and redeploy'
-    from resources.image
-    group by image_digest
-    union all
-    select 'trait', trait, [], [], [], fix
-    from traits.catalogue
-),
-single as (
-    select
-        scenario.resource_id, scenario.account_id, scenario.region, scenario.removed_kind, scenario.removed,
-        described.description, described.packages, described.fixed_in_versions, described.fix_commands,
-        exposure.severity as severity_before,
-        case when as_is.severity <> exposure.severity then exposure.severity else scenario.severity end as severity_after,
-        exposure.score as score_before,
-        case when as_is.severity <> exposure.severity then exposure.score else scenario.score end as score_after
-    from exposures.scenario as scenario
-    join exposures.exposure as exposure on exposure.resource_id = scenario.resource_id
-    join exposures.scenario as as_is on as_is.resource_id = scenario.resource_id and as_is.removed_kind = 'as_is'
-    join described on described.removed_kind = scenario.removed_kind and described.removed = scenario.removed
-    where scenario.removed_kind <> 'as_is' and exposure.severity <> 'INFORMATIONAL'
-)
+-- As a view, one row per published exposure × single removal: what its severity and score would be once done, and how to do it. Rank 1
+-- lowers the score most.
 select
-    *,
-    -- Among equals, closing one hop comes before taking the service off the internet altogether.
-    row_number() over (
-        partition by resource_id order by score_after, removed_kind desc, removed = 'internet_reachable', removed) as rank
-from single
+    exposure.resource_id, exposure.account_id, exposure.region, removal.removed_kind, removal.removed,
+    removal.description, removal.packages, removal.fixed_in_versions, removal.fix_commands,
+    exposure.severity as severity_before, ranked.severity_after,
+    exposure.score as score_before, ranked.score_after,
+    ranked.rank
+from exposures.fix_rank as ranked
+join exposures.exposure as exposure using (resource_id)
+join exposures.removal as removal using (removal_number)

@@ -9,7 +9,7 @@ select
     coalesce(not cve.is_kernel and cve.probability >= (select value from reference.exploitability where name = 'epss_counted'), false)
         as is_likely,
     coalesce(not cve.is_kernel and cve.is_network_exploitable and cve.probability >= 1, false) as is_certain,
-    not cve.is_kernel and cve.is_network_exploitable and cve.probability is not null as counts_as_network,
+    coalesce(not cve.is_kernel and cve.is_network_exploitable and cve.probability is not null, false) as counts_as_network,
     -- ln(1 − p) in units of 1e-15, as a whole number: the sum of such is the same in any order.
     case when not cve.is_kernel and cve.is_network_exploitable and cve.probability < 1
         then round(ln(1 - cve.probability) * 1e15)::bigint else 0 end as log_survival,
