@@ -422,27 +422,33 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
         f"""create or replace table traits.all as
         with hit as ({hits}),
         folded as (
-            select resource_id, trait, min(account_id) as account_id, min(region) as region,
-                '[' || string_agg(distinct evidence, ',' order by evidence) || ']' as evidence
-            from hit group by resource_id, trait
+            select resource_id, trait, account_id, region,
+                '[' || case when len(evidence) = 1 then evidence[1]
+                    else array_to_string(list_sort(list_distinct(evidence)), ',') end || ']' as evidence
+            from (
+                select resource_id, trait, min(account_id) as account_id, min(region) as region,
+                    list(evidence) as evidence
+                from hit group by resource_id, trait
+            )
         ),
-        -- Most services were seen alike: what a trait needs is looked up once for all of them.
+        -- Most services were seen alike, which the sum of what was seen tells: what a trait needs is looked up for one of
+        -- them.
         sight as (
-            select resource_id,
-                list_sort(list({{'dataset': dataset, 'is_ok': status = 'ok', 'observed_date': observed_date}})) as seen
+            select resource_id, sum((hash(dataset, status = 'ok', observed_date) >> 8)::bigint) as seen
             from resources.service_coverage
             group by resource_id
         ),
         alike as (
-            select seen, row_number() over () as sight_id from (select distinct seen from sight)
+            select seen, min(resource_id) as resource_id, row_number() over () as sight_id from sight group by seen
         ),
         needed as materialized (
-            select one.sight_id, catalogue.trait,
-                bool_and(one.item.is_ok) as is_seen, min(one.item.observed_date) as observed_date
-            from (select sight_id, unnest(seen) as item from alike) as one
+            select alike.sight_id, catalogue.trait,
+                bool_and(coverage.status = 'ok') as is_seen, min(coverage.observed_date) as observed_date
+            from alike
+            join resources.service_coverage as coverage using (resource_id)
             join (select trait, unnest(datasets) as dataset from traits.catalogue) as catalogue
-                on catalogue.dataset = one.item.dataset
-            group by one.sight_id, catalogue.trait
+                on catalogue.dataset = coverage.dataset
+            group by alike.sight_id, catalogue.trait
         ),
         looked as materialized (
             select sight.resource_id, alike.sight_id from sight join alike on alike.seen = sight.seen

@@ -34,8 +34,7 @@ computed as (
         case when image_set.is_any_scanned then images.vulnerability_count end as vulnerability_count,
         case when image_set.is_any_scanned then images.high_priority_vulnerability_count end as high_priority_vulnerability_count,
         coalesce(images.lacks_epss, false) as lacks_epss, coalesce(images.lacks_vector, false) as lacks_vector,
-        coalesce(sight.is_blind and before_level.level > level.level, false) as is_held,
-        before
+        coalesce(sight.is_blind and before_level.level > level.level, false) as is_held
     from exposures.scenario as scenario
     join reference.severity as level on level.severity = scenario.severity
     join exposures.service_situation as situation on situation.resource_id = scenario.resource_id
@@ -53,29 +52,31 @@ computed as (
 told as (
     select
         computed.*,
-        case when is_held then before.severity else severity end as told_severity,
-        case when is_held then before.likelihood else likelihood end as told_likelihood,
-        case when is_held then before.impact else impact end as told_impact,
-        case when is_held then before.driver else driver end as told_driver,
-        case when is_held then before.driver_rule else driver_rule end as told_driver_rule,
-        case when is_held then before.impact_reason else impact_reason end as told_impact_reason,
-        case when is_held then before.score else score end as told_score,
-        case when is_held then before.exploit_probability else exploit_probability end as told_exploit_probability,
-        case when is_held then before.highest_probability else highest_probability end as told_highest_probability,
-        case when is_held then before.reachability else reachability end as told_reachability,
-        case when is_held then before.is_exposed else is_exposed end as told_is_exposed
+        case when is_held then before.severity else computed.severity end as told_severity,
+        case when is_held then before.likelihood else computed.likelihood end as told_likelihood,
+        case when is_held then before.impact else computed.impact end as told_impact,
+        case when is_held then before.driver else computed.driver end as told_driver,
+        case when is_held then before.driver_rule else computed.driver_rule end as told_driver_rule,
+        case when is_held then before.impact_reason else computed.impact_reason end as told_impact_reason,
+        case when is_held then before.score else computed.score end as told_score,
+        case when is_held then before.exploit_probability else computed.exploit_probability end as told_exploit_probability,
+        case when is_held then before.highest_probability else computed.highest_probability end as told_highest_probability,
+        case when is_held then before.reachability else computed.reachability end as told_reachability,
+        case when is_held then before.is_exposed else computed.is_exposed end as told_is_exposed,
+        before.observed_date as held_date
     from computed
+    left join rebased.exposure as before on before.resource_id = computed.resource_id and computed.is_held
 ),
 complete as (
     select
         told.*,
         hit.traits, hit.own_traits, hit.unknown_traits,
         service.is_dormant, service.is_carried or hit.is_carried or told.is_held as is_carried,
-        least(service.observed_date, hit.observed_date, case when told.is_held then told.before.observed_date end) as observed_date,
+        least(service.observed_date, hit.observed_date, told.held_date) as observed_date,
         service.cluster_name, service.service_name, service.launch_type, service.account_name, service.ou_path, service.owner, service.tags,
         coalesce(revision.task_definition_arns, []) as task_definition_arns,
         list_filter([
-            case when told.is_held then 'not completely seen today: kept as it was on ' || told.before.observed_date end,
+            case when told.is_held then 'not completely seen today: kept as it was on ' || told.held_date end,
             case when len(hit.unknown_traits) > 0 then 'could not be decided: ' || array_to_string(hit.unknown_traits, ', ') end,
             case when list_contains(hit.traits, 'image_not_scanned') then 'the vulnerabilities of an image are not known' end,
             case when told.told_reachability = 'UNKNOWN' then 'reachability could not be decided' end,

@@ -16,7 +16,7 @@ sight as (
             'load_balancer', 'classic_load_balancer', 'listener', 'target_group')), false)
             -- The network of hosts outside AWS is not collected.
             and any_value(service.launch_type) is distinct from 'EXTERNAL' as is_network_seen,
-        list_sort(list(distinct coverage.dataset) filter (where coverage.status <> 'ok')) as unseen_datasets
+        list_sort(list(coverage.dataset) filter (where coverage.status <> 'ok')) as unseen_datasets
     from resources.service as service
     left join resources.service_coverage as coverage on coverage.resource_id = service.resource_id
     group by service.resource_id
