@@ -1,4 +1,4 @@
--- One row per situation × image set × traits gone (`without`) × images gone that anything asks for: the severity and score that remain.
+-- One row per pairing of traits gone from a situation × images gone from a set: the severity and score that remain.
 -- The only place where what traits decide and what images decide meet.
 with worst_configuration as (
     select configuration.situation_id, configuration.without, max(pair.severity_level) as severity_level
@@ -12,7 +12,8 @@ with worst_configuration as (
 ),
 outcome as (
     select
-        reachability.situation_id, reachability.without, reachability.is_exposed, impact.impact, situation.is_dormant,
+        hash(reachability.situation_id, reachability.without) as trait_scenario_id,
+        reachability.is_exposed, impact.impact, situation.is_dormant,
         worst_configuration.severity_level
     from exposures.reachability as reachability
     join exposures.impact as impact on impact.situation_id = reachability.situation_id and impact.without = reachability.without
@@ -20,17 +21,20 @@ outcome as (
     left join worst_configuration
         on worst_configuration.situation_id = reachability.situation_id and worst_configuration.without = reachability.without
 ),
+images as (
+    select *, hash(image_set_id, removed_kind, removed) as image_scenario_id
+    from exposures.image_set_scenario
+),
 levelled as (
     select
-        paired.situation_id, paired.image_set_id, paired.without, paired.image_kind, paired.image_removed,
+        paired.trait_scenario_id, paired.image_scenario_id,
         greatest(1, outcome.severity_level, pair.severity_level, availability_pair.severity_level) as severity_level,
         coalesce(images.highest_probability, 0) as highest_probability,
         coalesce(images.likely_count, 0) as likely_count,
         coalesce(images.exploit_probability, 0) as exploit_probability
     from exposures.pairing as paired
-    join outcome on outcome.situation_id = paired.situation_id and outcome.without = paired.without
-    left join exposures.image_set_scenario as images
-        on images.image_set_id = paired.image_set_id and images.removed_kind = paired.image_kind and images.removed = paired.image_removed
+    join outcome on outcome.trait_scenario_id = paired.trait_scenario_id
+    left join images on images.image_scenario_id = paired.image_scenario_id
     left join exposures.severity_pair as pair
         on pair.likelihood_level = case when outcome.is_exposed then images.level_exposed else images.level_not_exposed end
         and pair.impact = outcome.impact and pair.severity_cap = '' and pair.is_dormant = outcome.is_dormant
@@ -41,7 +45,7 @@ levelled as (
         and availability_pair.impact = 'Low' and availability_pair.severity_cap = '' and availability_pair.is_dormant = outcome.is_dormant
 )
 select
-    levelled.situation_id, levelled.image_set_id, levelled.without, levelled.image_kind, levelled.image_removed,
+    levelled.trait_scenario_id, levelled.image_scenario_id,
     severity.severity,
     -- Inside the band: highest p, then how many are likely (99 and more are alike), then the chance that any is exploited,
     -- written as the digits of one whole number so that a later criterion never outweighs an earlier one.

@@ -1,6 +1,7 @@
--- One row per situation × image set × traits gone × images gone whose severity anything asks for: `outcome` works each out once.
-select situation_id, image_set_id, without, image_kind, image_removed
+-- One row per situation and traits gone (trait_scenario_id) × image set and images gone (image_scenario_id; its hash where a service has no
+-- image) whose severity anything asks for: `outcome` works each out once.
+select trait_scenario_id, image_scenario_id
 from exposures.single_removal
 union
-select situation_id, image_set_id, without, image_kind, image_removed
+select trait_scenario_id, image_scenario_id
 from exposures.remediation_set

@@ -7,8 +7,6 @@ select
 from exposures.remediation_set as set
 join exposures.exposure as service on service.resource_id = set.resource_id and service.severity <> 'INFORMATIONAL'
 join exposures.outcome as as_is
-    on as_is.situation_id = set.situation_id and coalesce(as_is.image_set_id, 0) = coalesce(set.image_set_id, 0)
-    and as_is.without = '' and as_is.image_kind = 'as_is'
+    on as_is.trait_scenario_id = hash(set.situation_id, '') and as_is.image_scenario_id = hash(set.image_set_id, 'as_is', '')
 join exposures.outcome as outcome
-    on outcome.situation_id = set.situation_id and coalesce(outcome.image_set_id, 0) = coalesce(set.image_set_id, 0)
-    and outcome.without = set.without and outcome.image_kind = set.image_kind and outcome.image_removed = set.image_removed
+    on outcome.trait_scenario_id = set.trait_scenario_id and outcome.image_scenario_id = set.image_scenario_id

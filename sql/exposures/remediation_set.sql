@@ -50,7 +50,7 @@ shape as (
     left join trait on trait.resource_id = service.resource_id
     left join image on image.resource_id = service.resource_id
 ),
-worked as (
+gone as (
     select
         situation_id, image_set_id, changes_count, traits, images, changes,
         list_transform(list_filter(traits, lambda item: item.changes & changes = item.changes), lambda item: item.trait) as removed_traits,
@@ -59,12 +59,25 @@ worked as (
         select *, unnest(range(1, 1 << changes_count))::integer as changes
         from (select distinct situation_id, image_set_id, changes_count, traits, images from shape)
     )
+),
+named as (
+    select
+        *,
+        case when len(removed_traits) > 0 then 'changes: ' || array_to_string(removed_traits, ' ') else '' end as without,
+        case when len(removed_images) > 0 then 'images' else 'as_is' end as image_kind,
+        array_to_string(removed_images, '+') as image_removed
+    from gone
+),
+-- The ids are those of single_removal.
+worked as (
+    select
+        *,
+        hash(situation_id, without) as trait_scenario_id,
+        hash(image_set_id, image_kind, image_removed) as image_scenario_id
+    from named
 )
 select
-    shape.resource_id, shape.situation_id, shape.image_set_id, worked.changes, worked.removed_traits, worked.removed_images,
-    case when len(worked.removed_traits) > 0 then 'changes: ' || array_to_string(worked.removed_traits, ' ') else '' end as without,
-    case when len(worked.removed_images) > 0 then 'images' else 'as_is' end as image_kind,
-    array_to_string(worked.removed_images, '+') as image_removed
+    shape.resource_id, shape.situation_id, shape.image_set_id, worked.* exclude (situation_id, image_set_id, changes_count, traits, images)
 from shape
 join worked
     on worked.situation_id = shape.situation_id and worked.image_set_id is not distinct from shape.image_set_id

@@ -12,7 +12,6 @@ join (
     select removal.*, outcome.severity, outcome.score
     from exposures.single_removal as removal
     join exposures.outcome as outcome
-        on outcome.situation_id = removal.situation_id and coalesce(outcome.image_set_id, 0) = coalesce(removal.image_set_id, 0)
-        and outcome.without = removal.without and outcome.image_kind = removal.image_kind and outcome.image_removed = removal.image_removed
+        on outcome.trait_scenario_id = removal.trait_scenario_id and outcome.image_scenario_id = removal.image_scenario_id
 ) as removal
     on removal.situation_id = service.situation_id and coalesce(removal.image_set_id, 0) = coalesce(service.image_set_id, 0)
