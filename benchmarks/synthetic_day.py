@@ -2,8 +2,9 @@
 
 Services spread over accounts and two Regions, each with a definition, a deployment and two tasks; one in five holds a
 sidecar, one in ten runs an image of a central registry, one in five stands behind a load balancer, one in eight runs on
-EC2. Every trait hits some. Image findings: each digest carries 150 vulnerabilities shared with the images of the same
-base and 100 of its own, out of some 26,000, with EPSS skewed as FIRST publishes it (most below 0.01).
+EC2. Every trait hits some. Image findings: each digest has 150 of the base it shares with other images and 100 of its
+own, out of some 26,000 vulnerabilities, with EPSS skewed as FIRST publishes it (most below 0.01). Images of one base
+were built at eight different times, and have as many versions of each package.
 """
 
 from __future__ import annotations
@@ -330,11 +331,13 @@ class SyntheticDay:
 
 
 # Which digest carries which vulnerability: the first 150 come from one of 40 bases, the others from a common pool.
+# Twenty of the base are in two packages built from one source.
 _CARRIED_BY = """
 with carried as (
     select digest.n as digest, place.account_id, place.region,
-        case when slot.n < 150 then (digest.n % 40) * 150 + slot.n
+        case when slot.n < 150 then (digest.n % 40) * 150 + if(slot.n >= 130, slot.n - 20, slot.n)
             else 6000 + (digest.n * 7919 + slot.n * 104729 + $seed) % 20011 end as cve,
+        slot.n between 130 and 149 as is_second_package,
         slot.n as slot
     from range($digests) as digest (n)
     join places as place on place.place = digest.n % $places
@@ -359,8 +362,9 @@ select account_id, region, $day::date as observed_date,
     if(w < 0.01, 'SUPPRESSED', 'ACTIVE') as finding_status,
     case when v < 0.06 then 'CRITICAL' when v < 0.35 then 'HIGH' when v < 0.8 then 'MEDIUM' when v < 0.95 then 'LOW'
         else 'UNTRIAGED' end as severity,
-    case when u < 0.04 then 'linux-libc-dev' else 'package-' || (cve % 900) end as package_name,
-    '1.' || (cve % 30) || '.' || (cve % 7) as package_version,
+    case when is_second_package then 'libpackage-' || (cve % 900) when u < 0.04 then 'linux-libc-dev'
+        else 'package-' || (cve % 900) end as package_name,
+    '1.' || (cve % 30) || '.' || (digest // 40 % 8) as package_version,
     if(slot < 150, 'OS', 'NPM') as package_manager,
     if(slot < 150, null, 'app/node_modules/package-' || (cve % 900) || '/package.json') as package_file_path,
     if(w < 0.7, '1.' || (31 + cve % 3) || '.0', null) as fixed_in_version,

@@ -266,7 +266,7 @@ class Lake:
                 if name is None or rows is None:
                     return
                 relative = f"results/{name}/snapshot_date={day}/{run_id}.parquet"
-                if self.storage.write(relative, rows):
+                if self.storage.write(relative, rows, statistics=RESULTS[name].key):
                     files[name] = (relative,)
                 else:
                     self.storage.delete(relative)

@@ -431,7 +431,7 @@ def _create_traits(connection: duckdb.DuckDBPyConnection, texts: list[TraitText]
                 from hit group by resource_id, trait
             )
         ),
-        -- Most services were seen alike, which the sum of what was seen tells: what a trait needs is looked up for one of
+        -- Most services were seen alike, as the sum of what was seen tells: what a trait needs is looked up for one of
         -- them.
         sight as (
             select resource_id, sum((hash(dataset, status = 'ok', observed_date) >> 8)::bigint) as seen

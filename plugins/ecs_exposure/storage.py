@@ -11,7 +11,7 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date
@@ -97,8 +97,11 @@ class Storage:
         except OSError as error:
             raise self._unwritable(relative, error) from None
 
-    def write(self, relative: str, rows: pa.Table | pa.RecordBatchReader) -> int:
-        """Write one Parquet file, streaming from a reader; returns its rows.
+    def write(
+        self, relative: str, rows: pa.Table | pa.RecordBatchReader, *, statistics: Sequence[str] | None = None
+    ) -> int:
+        """Write one Parquet file, streaming from a reader; returns its rows. With `statistics` only these columns have
+        them: in rows sorted by these, others tell a reader nothing.
 
         Dictionaries of text are stored, and read again, as text: what they are here is nobody else's business.
         """
@@ -108,7 +111,12 @@ class Storage:
         with (
             self._replacing(relative) as path,
             pq.ParquetWriter(
-                path, rows.schema, filesystem=self._fs, compression="zstd", store_schema=is_told
+                path,
+                rows.schema,
+                filesystem=self._fs,
+                compression="zstd",
+                store_schema=is_told,
+                write_statistics=True if statistics is None else list(statistics),
             ) as writer,
         ):
             for batch in batches:
