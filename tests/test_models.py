@@ -95,3 +95,17 @@ def test_the_rules_version_follows_models_reference_tables_and_detectors(sql: Pa
     assert models.rules_version(sql, "detector-2") != before
     (sql / "reference" / "sla.csv").write_text("severity,days\nHIGH,7\n")
     assert models.rules_version(sql, "detector-1") != before
+
+
+def test_a_model_that_says_so_is_a_view_and_what_it_reads_stays(sql: Path) -> None:
+    write(sql, "resources.base", "-- One row.\nselect 1 as number")
+    write(sql, "resources.seen", "-- As a view, one row.\nselect number + 1 as number from resources.base")
+    write(sql, "resources.used", "-- One row.\nselect number from resources.seen")
+    write(sql, "resources.last", "-- One row.\nselect number from resources.used")
+    with models.empty_database(sql) as connection:
+        models.build(connection, sql, results_only=True)
+        made = "select table_name, table_type from information_schema.tables where table_schema = 'resources'"
+        kinds = dict(connection.execute(made).fetchall())
+        assert kinds == {"base": "BASE TABLE", "seen": "VIEW", "used": "BASE TABLE", "last": "VIEW"}
+        assert connection.execute("select number from resources.last").fetchone() == (2,)
+        assert connection.execute("select number from resources.seen").fetchone() == (2,)

@@ -92,6 +92,8 @@ def a_shape(chance: random.Random) -> Shape:
         "sidecar_scan": rare(None, "same"),
         "is_dormant": chance.random() < 0.08,
     }
+    if options["sidecar"] is not None and chance.random() < 0.4:
+        options["second_sidecar"] = some_cves(chance, 3)
     if options["launch_type"] == "EC2":
         options["instance_role"] = chance.choice([None] * 12 + ["scoped", "path", "admin"])
         options["network_mode"] = chance.choice(["awsvpc", "bridge", "host"])

@@ -101,7 +101,8 @@ class Shape:
     role), administrator_next (assumes one that trusts it), missing or None; `instance_role` that of a host whose
     metadata the containers reach. `credential` is generic or provider, `mounts` host paths with whether they are
     read-only, `user` and `has_writable_root` of every container. `scan` is Inspector's status of its images (None:
-    never scanned, `public`: not in ECR), `sidecar` a second image's CVEs, `sidecar_scan` its status if not the same.
+    never scanned, `public`: not in ECR), `sidecar` a second image's CVEs, `sidecar_scan` its status if not the same,
+    `second_sidecar` a third image's CVEs.
     `repository` is that of the first image where services share it (its first service says what is found in it),
     `groups` further groups, open to the internet, that services may share too.
     """
@@ -116,6 +117,7 @@ class Shape:
     role: str | None = None
     cves: tuple[Row, ...] = ()
     sidecar: tuple[Row, ...] | None = None
+    second_sidecar: tuple[Row, ...] | None = None
     scan: str | None = "ACTIVE"
     sidecar_scan: str | None = "same"
     instance_role: str | None = None
@@ -140,7 +142,8 @@ class Shape:
 
     @property
     def images(self) -> dict[str, tuple[Row, ...]]:
-        return {"web": self.cves} | ({"sidecar": self.sidecar} if self.sidecar is not None else {})
+        images = {"web": self.cves, "sidecar": self.sidecar, "second-sidecar": self.second_sidecar}
+        return {container: cves for container, cves in images.items() if cves is not None}
 
 
 @dataclass

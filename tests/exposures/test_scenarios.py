@@ -32,6 +32,8 @@ def results() -> Results:
     night.service(
         "two-images", public=True, cves=(cve(id="CVE-2026-1", epss=0.5),), sidecar=(cve(id="CVE-2026-1", epss=0.5),)
     )
+    everywhere = (cve(id="CVE-2026-3", epss=0.5),)
+    night.service("three-images", public=True, cves=everywhere, sidecar=everywhere, second_sidecar=everywhere)
     night.service(
         "kernel-beside",
         cves=(cve(id="CVE-2026-2", kev=True, packages=("zlib",)),),
@@ -154,13 +156,25 @@ def test_five_packages_are_offered_those_most_exploited_first() -> None:
     assert {f"grave-{number}" for number in range(4)} < set(offered)
 
 
-def test_a_vulnerability_of_two_images_survives_the_loss_of_one(results: Results) -> None:
+def test_a_vulnerability_of_several_images_survives_the_loss_of_one(results: Results) -> None:
     assert results.exposures()["two-images"]["vulnerability_count"] == 1
     assert set(after(results, "two-images", "image").values()) == {"HIGH"}
+    assert results.exposures()["three-images"]["vulnerability_count"] == 1
+    assert list(after(results, "three-images", "image").values()) == ["HIGH"] * 3
     assert after(results, "one-bad-image", "image") == {
         digest_of("one-bad-image-web"): "LOW",
         digest_of("one-bad-image-sidecar"): "HIGH",
     }
+
+
+def test_a_vulnerability_of_three_images_is_gone_once_all_are_rebuilt(results: Results) -> None:
+    changes = [row for row in results.rows("remediation", "three-images") if row["kind"] == "image"]
+    all_three = sum(1 << row["position"] for row in changes)
+    assert len(changes) == 3
+    left = {row["changes"]: row["severity"] for row in results.rows("remediation_outcome", "three-images")}
+    rebuilt = {made: severity for made, severity in left.items() if made & ~all_three == 0}
+    assert {made for made, severity in rebuilt.items() if severity != "HIGH"} == {all_three}
+    assert len(rebuilt) == 7
 
 
 def test_a_kernel_package_in_another_image_does_not_keep_a_vulnerability(results: Results) -> None:

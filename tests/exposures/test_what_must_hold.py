@@ -26,8 +26,15 @@ def with_(**options: object) -> Worse:
 
 
 def changed_cves(shape: Shape, change: Callable[[Row], Row]) -> Shape:
-    sidecar = None if shape.sidecar is None else tuple(map(change, shape.sidecar))
-    return dataclasses.replace(shape, cves=tuple(map(change, shape.cves)), sidecar=sidecar)
+    def changed(cves: tuple[Row, ...] | None) -> tuple[Row, ...] | None:
+        return None if cves is None else tuple(map(change, cves))
+
+    return dataclasses.replace(
+        shape,
+        cves=tuple(map(change, shape.cves)),
+        sidecar=changed(shape.sidecar),
+        second_sidecar=changed(shape.second_sidecar),
+    )
 
 
 def each_cve(**known: object) -> Worse:
@@ -86,7 +93,9 @@ BETTER: dict[str, Worse] = {
     "no capabilities": with_(capabilities=(), is_privileged=False),
     "hardened containers": with_(user="1000", has_writable_root=False, has_execute_command=False, ipc_mode=None),
     "one vulnerability fewer": lambda shape: dataclasses.replace(shape, cves=shape.cves[1:]),
-    "no vulnerabilities": lambda shape: dataclasses.replace(shape, cves=(), sidecar=shape.sidecar and ()),
+    "no vulnerabilities": lambda shape: dataclasses.replace(
+        shape, cves=(), sidecar=shape.sidecar and (), second_sidecar=shape.second_sidecar and ()
+    ),
     "no longer in KEV": each_cve(kev=False),
     "no exploit": each_cve(exploit=False),
     "suppressed": each_cve(status="SUPPRESSED"),
