@@ -62,3 +62,13 @@ def test_assessing_again_stores_the_same_bytes(lake: Path) -> None:
     with Lake.open(str(lake)) as opened:
         assess(load(lake=str(lake)), opened, DAY)
     assert stored(lake) == before
+
+
+def test_a_night_without_any_finding_is_stored(tmp_path: Path) -> None:
+    night = nights.Night()
+    night.service("clean", public=True, role="admin")
+    with Lake.open(str(tmp_path / "lake"), create=True) as opened:
+        night.write(opened)
+        assess(load(lake=opened.location), opened, DAY)
+        assert "image_vulnerability" not in opened.day(DAY).files
+        assert "exposure" in opened.day(DAY).files

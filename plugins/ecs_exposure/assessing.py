@@ -204,15 +204,14 @@ def _image_vulnerabilities(connection: duckdb.DuckDBPyConnection, day: date) -> 
 
     Only their numbers are sorted; what these stand for is looked up last, and reaches Parquet as dictionaries.
     """
-    # By number, from 1 on: none is left out.
-    image = _with_dictionaries(connection, "select * exclude (image_id) from resources.image order by image_id")
-    report = _with_dictionaries(
-        connection, "select * exclude (report_number) from resources.package_vulnerability order by report_number"
-    )
+    parts = {
+        "image_id": _by_number(connection, "resources.image", "image_id"),
+        "report_number": _by_number(connection, "resources.package_vulnerability", "report_number"),
+    }
     numbers = connection.sql(
         "select image_id, report_number, finding_arn from resources.image_report order by image_id, report_number"
     ).to_arrow_reader(250_000)
-    types = {field.name: field.type for part in (image, report) for field in part.schema}
+    types = {field.name: field.type for part in parts.values() for field in part.schema}
     schema = pa.schema(
         [
             field.with_type(types[field.name]) if pa.types.is_dictionary(types.get(field.name, field.type)) else field
@@ -222,7 +221,7 @@ def _image_vulnerabilities(connection: duckdb.DuckDBPyConnection, day: date) -> 
 
     def batch_of(numbered: pa.RecordBatch) -> pa.RecordBatch:
         columns = {"snapshot_date": pa.repeat(pa.scalar(day), len(numbered)), "finding_arn": numbered["finding_arn"]}
-        for part, number in ((image, "image_id"), (report, "report_number")):
+        for number, part in parts.items():
             taken = part.take(pc.subtract(numbered[number], 1))
             columns |= dict(zip(taken.schema.names, taken.columns, strict=True))
         return pa.RecordBatch.from_arrays([columns[field.name].cast(field.type) for field in schema], schema=schema)
@@ -230,9 +229,11 @@ def _image_vulnerabilities(connection: duckdb.DuckDBPyConnection, day: date) -> 
     return pa.RecordBatchReader.from_batches(schema, (batch_of(numbered) for numbered in numbers))
 
 
-def _with_dictionaries(connection: duckdb.DuckDBPyConnection, select: str) -> pa.RecordBatch:
-    """The rows in one batch, each column of text as a dictionary."""
-    rows = connection.sql(select).to_arrow_table()
+def _by_number(connection: duckdb.DuckDBPyConnection, table: str, number: str) -> pa.RecordBatch:
+    """A table's rows in one batch, the one numbered 1 first, its texts as dictionaries."""
+    rows = connection.sql(f"select * from {table} order by {number}").to_arrow_table()
+    if not rows[number].equals(pa.chunked_array([pa.array(range(1, len(rows) + 1), rows[number].type)])):
+        raise ValueError(f"{table} leaves out a {number}")
     columns = [
         pa.concat_arrays(column.chunks) if column.chunks else pa.array([], column.type) for column in rows.columns
     ]

@@ -3,7 +3,8 @@
 A model is one `.sql` file holding one SELECT; its path is its table name (`sql/resources/service.sql` is
 `resources.service`). Around the files the runner provides `traits.catalogue` and `traits.all`; everything else a model
 may read (`snapshot.*`, `reference.*`, `previous.*`, `rebased.*`, `run.day`) is attached before it runs. A model whose
-name is a declared result table must have exactly its columns.
+name is a declared result table must have exactly its columns. A model becomes a table, or a view where no model reads
+it or its text begins with `-- As a view`.
 """
 
 from __future__ import annotations
