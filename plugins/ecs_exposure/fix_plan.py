@@ -157,7 +157,7 @@ def _greedy(outcome: dict[str, Any], touched: dict[str, Any], weights: Sequence[
         done[chosen] = True
         mine = change == chosen[0]
         state[service[mine]] = begin[service[mine]] + ((state[service[mine]] - begin[service[mine]]) | bit[mine])
-        is_lowered = np.zeros(services, dtype=bool)
-        is_lowered[service[mine]] = True
-        work_out(np.flatnonzero(is_lowered[service]))
+        is_touched = np.zeros(services, dtype=bool)
+        is_touched[service[mine]] = True
+        work_out(np.flatnonzero(is_touched[service]))
     return pa.table({name: np.concatenate([part[name] for part in parts]) for name in _PLANNED} if parts else _PLANNED)

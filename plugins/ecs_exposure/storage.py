@@ -106,7 +106,7 @@ class Storage:
         Dictionaries of text are stored, and read again, as text: what they are here is nobody else's business.
         """
         batches = rows if isinstance(rows, pa.RecordBatchReader) else rows.to_batches()
-        is_told = not any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
+        is_plain = not any(pa.types.is_dictionary(kind) for kind in rows.schema.types)
         count = 0
         with (
             self._replacing(relative) as path,
@@ -115,7 +115,7 @@ class Storage:
                 rows.schema,
                 filesystem=self._fs,
                 compression="zstd",
-                store_schema=is_told,
+                store_schema=is_plain,
                 write_statistics=True if statistics is None else list(statistics),
             ) as writer,
         ):
