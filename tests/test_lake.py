@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -140,6 +141,28 @@ def test_a_day_is_visible_only_once_committed_and_a_later_run_replaces_it(lake: 
     assert lake.day(DAY).rules_version == "rules-b"
     files = [path.name for path in (tmp_path / "a lake" / "results" / "lifecycle").rglob("*.parquet")]
     assert files == ["run-2.parquet"]
+
+
+def test_a_day_that_is_replaced_while_it_is_opened_is_read_as_it_is_now(lake: Lake) -> None:
+    lake.commit_day(DAY, "run-1", "rules-a", [("lifecycle", lifecycle(DAY))])
+    local = lake.storage.local
+
+    def replacing(files: Iterable[str]) -> list[str]:
+        lake.storage.local = local  # type: ignore[method-assign]
+        lake.commit_day(DAY, "run-2", "rules-b", [("lifecycle", lifecycle(DAY))])
+        return local(files)
+
+    lake.storage.local = replacing  # type: ignore[method-assign]
+    with duckdb.connect() as connection:
+        lake.attach_results(connection, DAY, "today")
+        assert connection.execute("select count(*) from today.lifecycle").fetchall() == [(1,)]
+
+
+def test_a_result_file_that_is_gone_is_named(lake: Lake, tmp_path: Path) -> None:
+    lake.commit_day(DAY, "run-1", "rules-a", [("lifecycle", lifecycle(DAY))])
+    next((tmp_path / "a lake" / "results" / "lifecycle").rglob("*.parquet")).unlink()
+    with duckdb.connect() as connection, pytest.raises(LakeError, match=r"lifecycle/.*/run-1.parquet is named"):
+        lake.attach_results(connection, DAY, "today")
 
 
 def test_history_reads_only_the_files_of_the_days_asked_for(lake: Lake) -> None:

@@ -394,17 +394,9 @@ class Lake:
     def _attach(
         self, connection: duckdb.DuckDBPyConnection, schema: str, days: Collection[date], tables: Mapping[str, Table]
     ) -> None:
-        records = {day: self.day(day) for day in days}
-        for name, declared in tables.items():
-            files = (
-                self.result_files(name, days)
-                if name in APPENDED
-                else [file for day in days for file in records[day].files.get(name, ())]
-            )
-            if not files:
-                continue
-            listed = ", ".join(f"'{_quote(path)}'" for path in self.storage.local(files))
-            columns = ", ".join(f'"{column}"' for column in declared.column_names)
+        for name, paths in self._local_results(days, tables).items():
+            listed = ", ".join(f"'{_quote(path)}'" for path in paths)
+            columns = ", ".join(f'"{column}"' for column in tables[name].column_names)
             # The empty typed table gives columns that older files lack their NULLs and every column its declared type.
             connection.execute(f"alter table {schema}.{name} rename to no_{name}")
             connection.execute(
@@ -412,6 +404,22 @@ class Lake:
                 select * from {schema}.no_{name} union all by name
                 select * from read_parquet([{listed}], union_by_name = true, hive_partitioning = false))"""
             )
+
+    def _local_results(self, days: Collection[date], tables: Collection[str]) -> dict[str, list[str]]:
+        """Local paths of the days' files of each table that has any."""
+        records = {day: self.day(day) for day in days}
+        files = {
+            name: self.result_files(name, days)
+            if name in APPENDED
+            else [file for day in days for file in records[day].files.get(name, ())]
+            for name in tables
+        }
+        try:
+            return {name: self.storage.local(relatives) for name, relatives in files.items() if relatives}
+        except LakeError:
+            if {day: self.day(day) for day in days} == records:
+                raise
+            return self._local_results(days, tables)  # another run replaced a day meanwhile
 
 
 class SnapshotWriter:

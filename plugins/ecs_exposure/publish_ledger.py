@@ -45,6 +45,28 @@ def store(lake: Lake, day: date) -> None:
     lake.put_ledger(day, RESULTS["ledger"].to_arrow(kept))
 
 
+def create_last_attempt(connection: duckdb.DuckDBPyConnection, schema: str) -> None:
+    """`schema.last_attempt`: of `schema.publication` the row of each day and finding that says what came of it.
+
+    That is the last one, but for an announcement (`sending`) of what had just been sent: where there is no lock (a lake
+    on S3), another scan at work announces the same, and whatever comes of it, Security Hub holds it already. Unless it
+    was read back and found not to.
+    """
+    connection.execute(f"""create view {schema}.last_attempt as
+        select * exclude (sent_before) from (
+            select *, last_value(if(status = 'sent', (content_hash, record_state), null) ignore nulls) over (
+                partition by snapshot_date, finding_id order by published_at, updated_at
+                rows between unbounded preceding and 1 preceding
+            ) as sent_before
+            from {schema}.publication
+        )
+        where status <> 'sending' or reason in ('missing', 'altered')
+            or (content_hash, record_state) is distinct from sent_before
+        qualify 1 = row_number() over (
+            partition by snapshot_date, finding_id order by published_at desc, updated_at desc
+        )""")
+
+
 def rows_of(
     connection: duckdb.DuckDBPyConnection, table: str, targets: Collection[Target] | None, *, order: str
 ) -> Iterator[dict[str, Any]]:

@@ -158,18 +158,18 @@ def check_published(settings: Settings, lake: Lake, day: date) -> dict[str, int]
     publish_ledger.store(lake, day)
     with connect() as connection:
         lake.attach_results(connection, day, "today", tables=("finding", "publication"))
-        attempts = publish_ledger.rows_of(connection, "today.publication", None, order="published_at, updated_at")
-        last: dict[str, Row] = {row["finding_id"]: row for row in attempts}
+        publish_ledger.create_last_attempt(connection, "today")
+        last = list(publish_ledger.rows_of(connection, "today.last_attempt", None, order="finding_id"))
         findings = {identity for (identity,) in connection.execute("select finding_id from today.finding").fetchall()}
     outcomes: dict[Target, Outcome] = {}
-    for row in last.values():
+    for row in last:
         target = (row["account_id"], row["region"])
         outcome = outcomes.setdefault(target, Outcome(*target))
         outcome.rows.append(row)
         setattr(outcome, row["status"], getattr(outcome, row["status"]) + 1)
         if row["status"] == "sent" and row["record_state"] == "ARCHIVED":
             outcome.archived += 1
-    check([*outcomes.values(), Outcome(unchanged=len(findings - last.keys()))])
+    check([*outcomes.values(), Outcome(unchanged=len(findings - {row["finding_id"] for row in last}))])
     return _counts(outcomes.values(), ("sent", "archived", "failed", "sending", "denied", "not_enabled", "dry_run"))
 
 

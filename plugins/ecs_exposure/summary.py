@@ -17,7 +17,7 @@ from ecs_exposure.exposures import worst_first
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.models import connect
-from ecs_exposure.publish_ledger import LEDGER_DAYS
+from ecs_exposure.publish_ledger import LEDGER_DAYS, create_last_attempt
 from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES, severity_rank
 from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS
 
@@ -77,8 +77,7 @@ order by images desc, scan_status"""
 # The day's last attempt speaks for a finding; one without an attempt is unchanged when what was sent is what it says.
 _PUBLICATION = """
 with attempt as (
-    select * from ledger.publication where snapshot_date = $day
-    qualify row_number() over (partition by finding_id order by published_at desc) = 1
+    select * from ledger.last_attempt where snapshot_date = $day
 ),
 sent as (
     select finding_id, content_hash, record_state, published_at from ledger.publication where status = 'sent'
@@ -205,6 +204,7 @@ def _connect(lake: Lake, day: date, tables: Collection[str]) -> duckdb.DuckDBPyC
     lake.attach_results(connection, stored, "stored", tables=["ledger"])
     lake.attach_history(connection, "ledger", since=since, until=day, tables=["publication"])
     connection.execute("create view ledger.ledger as select * from stored.ledger")
+    create_last_attempt(connection, "ledger")
     return connection
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,10 @@ import pytest
 from ecs_exposure.cli import app
 from ecs_exposure.lake import Lake
 from ecs_exposure.models import connect
+from ecs_exposure.publishing import check_published
+from ecs_exposure.schemas.results import RESULTS
+from ecs_exposure.securityhub.ledger import PublishError
+from ecs_exposure.summary import publication_counts
 from embedded_aws import EmbeddedAws
 from typer.testing import CliRunner
 
@@ -332,3 +337,41 @@ def test_what_could_not_be_read_back_is_not_told_as_none(told: Nights) -> None:
 
 def test_where_nobody_decided_anything_it_says_so(told: Nights) -> None:
     assert "Nobody suppressed" in _run(told.lake, "decisions").stderr
+
+
+# --- two scans at once ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def announced_again(nights: Nights) -> Callable[..., None]:
+    """A night's findings are sent, and then announced by a second scan (as on S3, which has no lock) that goes no
+    further.
+    """
+
+    def announce(**changes: Any) -> None:
+        told = rows(nights.lake, "from told.publication where status = 'sent'")
+        later = {"status": "sending", "published_at": datetime.now(UTC) + timedelta(seconds=1), **changes}
+        again = RESULTS["publication"].to_arrow([row | later for row in told])
+        nights.lake.append("publication", DAY, "of-another-scan", again)
+
+    nights.estate.put(SHOP, JOBS, DATA)
+    nights.night()
+    return announce
+
+
+def test_what_was_sent_and_is_announced_by_another_scan_is_sent(
+    nights: Nights, announced_again: Callable[..., None]
+) -> None:
+    announced_again()
+    assert check_published(nights.settings, nights.lake, DAY) == {"sent": 3}
+    assert publication_counts(nights.lake, DAY) == {"sent": 3}
+
+
+@pytest.mark.parametrize("changes", [{"content_hash": "0" * 64}, {"record_state": "ARCHIVED"}, {"reason": "missing"}])
+def test_what_is_announced_after_something_else_was_sent_is_cut_off(
+    nights: Nights, announced_again: Callable[..., None], changes: dict[str, Any]
+) -> None:
+    announced_again(**changes)
+    with pytest.raises(PublishError, match=r"1 finding.s. sending: publishing was cut off, or another is under way"):
+        check_published(nights.settings, nights.lake, DAY)
+    assert publication_counts(nights.lake, DAY) == {"sending": 3}

@@ -47,7 +47,7 @@ MAX_MESSAGE = 500
 _BATCH_ENVELOPE_BYTES = 1_000
 _TICK = timedelta(milliseconds=1)  # Security Hub keeps milliseconds
 _INCOMPLETE = "IncompleteAnswer"
-_CUT_OFF = "publishing was cut off, and nobody knows whether they arrived; run publish again"
+_CUT_OFF = "publishing was cut off, or another is under way, and nobody knows whether they arrived; run publish again"
 
 # Codes that blame the service or the moment, not the finding: the same finding may be accepted a little later.
 _PASSING = frozenset(
