@@ -139,6 +139,24 @@ def test_a_denied_account_is_neither_resolved_nor_improved(story: Story) -> None
     assert not story.exposure(2, "blind")["is_carried"]
 
 
+def test_each_trait_says_the_day_on_which_all_it_rests_on_was_last_seen() -> None:
+    night = Night(day=day_after(DAY, 3))
+    blind = {"111100000000": None, "222200000000": DAY, "333300000000": day_after(DAY), "444400000000": day_after(DAY)}
+    for account, since in blind.items():
+        night.observed = since
+        night.account(account)
+        if since:
+            night.unseen("security_group_rule", account_id=account, since=since)
+        night.service(account, account_id=account, public=True)
+    seen = {
+        (row["account_id"], row["trait"]): row["observed_date"] for row in assess(night).rows("trait_hit")
+        if row["state"] == "hit"
+    }  # fmt: skip
+    for account, since in blind.items():
+        assert seen[account, "open_security_group"] == seen[account, "internet_reachable"] == (since or night.day)
+        assert seen[account, "public_ip"] == night.day
+
+
 def test_first_observed_survives_an_absence_and_the_open_stretch_starts_anew(story: Story) -> None:
     assert story.lifecycle(1, "absent")["opened_date"] is None
     assert story.lifecycle(1, "absent")["last_observed_date"] == DAY
