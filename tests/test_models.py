@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,16 @@ def test_a_model_that_says_so_is_a_view_and_what_it_reads_stays(sql: Path) -> No
         assert kinds == {"base": "BASE TABLE", "seen": "VIEW", "used": "BASE TABLE", "last": "VIEW"}
         assert connection.execute("select number from resources.last").fetchone() == (2,)
         assert connection.execute("select number from resources.seen").fetchone() == (2,)
+
+
+def test_what_a_trait_says_twice_is_evidence_once(sql: Path) -> None:
+    write(sql, "resources.service", "-- One row.\nselect 'shop' as resource_id, '1' as account_id, 'eu' as region")
+    seen = "select resource_id, 'task' as dataset, 'ok' as status, current_date as observed_date from resources.service"
+    write(sql, "resources.service_coverage", f"-- One row.\n{seen}")
+    said = "select *, {'way': unnest([2, 1, 2])} as evidence from resources.service"
+    write(sql, "traits.host_ipc_namespace", f"-- One row per way.\n{said}")
+    shutil.copy(SQL / "traits" / "host_ipc_namespace.md", sql / "traits")
+    write(sql, "exposures.trait_hit", "-- One row.\nfrom traits.all")
+    with models.empty_database(sql) as connection:
+        models.build(connection, sql)
+        assert connection.execute("select evidence from exposures.trait_hit").fetchall() == [('[{"way":1},{"way":2}]',)]
