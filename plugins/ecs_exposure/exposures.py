@@ -129,7 +129,7 @@ def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
         if rows:
             listed = "\n".join(f"  {clean(row['resource_id'])}" for row in sorted(rows, key=worst_first)[:20])
             more = f"\n  … and {len(rows) - 20} more" if len(rows) > 20 else ""
-            raise QueryError(f"{len(rows)} services match {clean(text)!r}; name one of them:\n{listed}{more}")
+            raise QueryError(f"{len(rows):,} services match {clean(text)!r}; name one of them:\n{listed}{more}")
     past = fetch(
         connection,
         """select resource_id, last_observed_date from today.lifecycle
@@ -219,7 +219,7 @@ def print_exposures(rows: Sequence[Mapping[str, Any]], total: int, day: date, ou
     screen = console(out)
     if rows:
         screen.print(exposure_table(rows, day))
-    beyond = f", {len(rows)} shown" if total > len(rows) else ""
+    beyond = f", {len(rows):,} shown" if total > len(rows) else ""
     screen.print(
-        f"\n{total} exposure{'' if total == 1 else 's'} on {day}{beyond}", *legend(rows), sep="\n", style="dim"
+        f"\n{total:,} exposure{'' if total == 1 else 's'} on {day}{beyond}", *legend(rows), sep="\n", style="dim"
     )

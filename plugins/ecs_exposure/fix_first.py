@@ -166,13 +166,13 @@ def print_fix_first(told: FixFirst, out: IO[str]) -> None:
         beyond = f"; past {GREEDY}, after the first {GREEDY}" if len(told.shown) > GREEDY else ""
         screen.print(f"Each rank counts what is left after those above it{beyond}.", style="dim")
     if (more := told.changes - len(told.shown)) > 0:
-        screen.print(f"{more} more lower something (--limit).", style="dim")
+        screen.print(f"{more:,} more lower something (--limit).", style="dim")
     _print_accepted(told, screen)
 
 
 def _print_accepted(told: FixFirst, screen: Any) -> None:
     if told.accepted:
-        many = "1 accepted exposure is" if told.accepted == 1 else f"{told.accepted} accepted exposures are"
+        many = "1 accepted exposure is" if told.accepted == 1 else f"{told.accepted:,} accepted exposures are"
         screen.print(f"{many} left out (`ecs-exposure show --accepted`).", style="dim")
 
 
@@ -218,10 +218,10 @@ def _upgrade(row: Mapping[str, Any]) -> str | None:
 
 def _sentence(told: FixFirst) -> str:
     if not told.shown:
-        return f"No change that a team can make lowers any of the {told.exposures} open exposures on {told.day}."
-    many = f"These {len(told.shown)} changes take" if len(told.shown) > 1 else "This change takes"
-    became = f" ({told.critical_to_high} of them to HIGH)" if told.critical_to_high else ""
+        return f"No change that a team can make lowers any of the {told.exposures:,} open exposures on {told.day}."
+    many = f"These {len(told.shown):,} changes take" if len(told.shown) > 1 else "This change takes"
+    became = f" ({told.critical_to_high:,} of them to HIGH)" if told.critical_to_high else ""
     return (
-        f"{many} {told.critical_gone} of {told.critical} CRITICAL{became} and {told.high_gone} of {told.high} HIGH "
-        f"exposures away, of {told.exposures} open on {told.day}."
+        f"{many} {told.critical_gone:,} of {told.critical:,} CRITICAL{became} and "
+        f"{told.high_gone:,} of {told.high:,} HIGH exposures away, of {told.exposures:,} open on {told.day}."
     )

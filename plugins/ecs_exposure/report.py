@@ -74,10 +74,10 @@ def _print_header(told: Summary, screen: Any) -> None:
     ]
     if blind:
         named = ", ".join(_account(row) for row in blind[:3]) + (
-            f" and {len(blind) - 3} more" if len(blind) > 3 else ""
+            f" and {len(blind) - 3:,} more" if len(blind) > 3 else ""
         )
         lines.append(
-            Text(f"{seen} accounts seen completely; not completely seen, so in part unknown: {named}", style="yellow")
+            Text(f"{seen:,} accounts seen completely; not completely seen, so in part unknown: {named}", style="yellow")
         )
     screen.print(Panel(Text("\n").join(lines), expand=True))
 
@@ -102,17 +102,17 @@ def _print_severities(told: Summary, screen: Any) -> None:
         if before is not None:
             moved = count - before
             colour = "" if not moved or row["severity"] == "INFORMATIONAL" else "red" if moved > 0 else "green"
-            difference = Text(f"{moved:+d}" if moved else "±0", style=colour or "dim")
+            difference = Text(f"{moved:+,d}" if moved else "±0", style=colour or "dim")
         notes = [
-            f"{row['at_least']} at least" if row["at_least"] else "",
-            f"{row['carried']} carried over, not seen today" if row["carried"] else "",
+            f"{row['at_least']:,} at least" if row["at_least"] else "",
+            f"{row['carried']:,} carried over, not seen today" if row["carried"] else "",
         ]
         bar = Text(
             "█" * max(1, round(30 * count / most)) if count else "",
             style=STYLES[row["severity"]].replace("white on ", ""),
         )
         table.add_row(
-            Text(row["severity"], style=STYLES[row["severity"]]), Text(str(count), justify="right"), difference, bar,
+            Text(row["severity"], style=STYLES[row["severity"]]), Text(f"{count:,}", justify="right"), difference, bar,
             Text(", ".join(note for note in notes if note), style="dim"),
         )  # fmt: skip
     screen.print(table)
@@ -123,7 +123,7 @@ def _accepted(risks: Mapping[str, int]) -> str:
     if not risks["entries"]:
         return ""
     attention = [
-        f"{risks[name]} {words}"
+        f"{risks[name]:,} {words}"
         for name, words in (("expired", "expired"), ("unmatched", "in force match nothing"))
         if risks[name]
     ]
@@ -142,7 +142,7 @@ def _print_fixes(fixes: Sequence[Mapping[str, Any]], screen: Any) -> None:
     table.add_column("Services", justify="right")
     table.add_column("Severity removed", overflow="fold", max_width=34)
     for fix in fixes:
-        table.add_row(Text(clean(fix["description"])), str(fix["services"]), Text(_moves(fix["moves"])))
+        table.add_row(Text(clean(fix["description"])), f"{fix['services']:,}", Text(_moves(fix["moves"])))
     screen.print(table)
 
 
@@ -151,7 +151,7 @@ def _moves(moves: Sequence[str]) -> str:
     counted: dict[str, int] = {}
     for move in moves:
         counted[move] = counted.get(move, 0) + 1
-    return ", ".join(f"{count} × {move}" for move, count in counted.items())
+    return ", ".join(f"{count:,} × {move}" for move, count in counted.items())
 
 
 def _print_changes(told: Summary, screen: Any) -> None:
@@ -184,11 +184,11 @@ def _print_changes(told: Summary, screen: Any) -> None:
         screen.print(table)
     total = sum(count for counts in told.changes.values() for change, count in counts.items() if change != "changed")
     if more := total - len(told.notable_changes):
-        screen.print(Text(f"  and {more} more: ecs-exposure sql 'from latest.change'", style="dim"))
+        screen.print(Text(f"  and {more:,} more: ecs-exposure sql 'from latest.change'", style="dim"))
 
 
 def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {change}" for change, count in counts.items())
+    return ", ".join(f"{count:,} {change}" for change, count in counts.items())
 
 
 _OUTCOMES = {
@@ -209,11 +209,11 @@ _FOUND = {
 def _print_publication(told: Summary, screen: Any) -> None:
     from rich.text import Text
 
-    parts = [f"{told.publication[name]} {words}" for name, words in _OUTCOMES.items() if told.publication.get(name)]
+    parts = [f"{told.publication[name]:,} {words}" for name, words in _OUTCOMES.items() if told.publication.get(name)]
     screen.print(Text(" · ".join(parts) if parts else "Nothing to send."))
     for row in told.publication_errors:
         place = f"{clean(row['account_id'])} {clean(row['region'])}"
-        words = f"{row['findings']} {clean(row['status']).replace('_', ' ')} in {place}"
+        words = f"{row['findings']:,} {clean(row['status']).replace('_', ' ')} in {place}"
         why = ": ".join(clean(part) for part in (row["error_code"], row["error_message"]) if part)
         screen.print(Text(f"  {words}" + (f": {why}" if why else ""), style="yellow"))
 
@@ -223,7 +223,7 @@ def _print_reading(told: Summary, screen: Any) -> None:
 
     read = told.readings
     if read["places"]:
-        found = [f"{read[name]} {words}" for name, words in _FOUND.items() if read[name]]
+        found = [f"{read[name]:,} {words}" for name, words in _FOUND.items() if read[name]]
         screen.print(
             Text(
                 f"Read back {_many(read['places'], 'account and Region', 'accounts and Regions')}: "
@@ -246,7 +246,7 @@ def _print_reading(told: Summary, screen: Any) -> None:
         place = clean(f"{row['account_name'] or row['account_id']} {row['region']}")
         screen.print(Text(f"  {row['severity']} {name} in {place}"))
     if len(told.suppressed) > MOST_SUPPRESSED:
-        screen.print(Text(f"  and {len(told.suppressed) - MOST_SUPPRESSED} more"))
+        screen.print(Text(f"  and {len(told.suppressed) - MOST_SUPPRESSED:,} more"))
 
 
 def _print_coverage(told: Summary, screen: Any) -> None:
@@ -263,16 +263,16 @@ def _print_coverage(told: Summary, screen: Any) -> None:
     shown = told.accounts[:ACCOUNTS_SHOWN]
     for row in shown:
         figures = [
-            Text(str(row[status]), style="dim" if not row[status] else "" if status == "ok" else "yellow")
+            Text(f"{row[status]:,}", style="dim" if not row[status] else "" if status == "ok" else "yellow")
             for status in used
         ]
         table.add_row(Text(_account(row)), *figures, _coverage_note(row))
     rest = told.accounts[len(shown) :]
     if rest:
         blind = sum(map(is_blind, rest))
-        note = f"{blind} of them not completely seen" if blind else "completely seen"
+        note = f"{blind:,} of them not completely seen" if blind else "completely seen"
         table.add_row(
-            Text(f"{len(rest)} more accounts"), *(str(sum(row[status] for row in rest)) for status in used), note
+            Text(f"{len(rest):,} more accounts"), *(f"{sum(row[status] for row in rest):,}" for status in used), note
         )
     screen.print(table)
 
@@ -309,8 +309,8 @@ def _images(images: Mapping[str, int]) -> str:
     total, missing = sum(images.values()), _not_scanned(images)
     if not missing:
         return f"All {_many(total, 'image')} that run are scanned." if total else "No image runs."
-    why = ", ".join(f"{count} {_SCAN_STATUSES.get(status, clean(status))}" for status, count in missing.items())
-    return f"{sum(missing.values())} of {_many(total, 'image')} not scanned, their vulnerabilities unknown: {why}"
+    why = ", ".join(f"{count:,} {_SCAN_STATUSES.get(status, clean(status))}" for status, count in missing.items())
+    return f"{sum(missing.values()):,} of {_many(total, 'image')} not scanned, their vulnerabilities unknown: {why}"
 
 
 def _shortened(text: str) -> str:
@@ -323,4 +323,4 @@ def _account(row: Mapping[str, Any]) -> str:
 
 
 def _many(count: int, noun: str, nouns: str | None = None) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"
+    return f"{count} {noun}" if count == 1 else f"{count:,} {nouns or noun + 's'}"
