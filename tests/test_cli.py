@@ -406,6 +406,24 @@ def test_summary_is_one_page_a_newcomer_understands(run: Run, lake: Lake) -> Non
     assert max(len(line) for line in result.stdout.splitlines() if lake.location not in line) <= 100
 
 
+def test_a_fix_of_many_kinds_of_services_is_told_by_the_severities_it_lowers(tmp_path: Path, run: Run) -> None:
+    moves = [("HIGH", "LOW"), ("CRITICAL", "LOW"), ("CRITICAL", "HIGH"), ("HIGH", "MEDIUM"), ("MEDIUM", "LOW")] * 1_001
+    hit = [exposure(f"s{number}", before, day=LAST) for number, (before, _) in enumerate(moves)]
+    fixes = [
+        fix(f"s{number}", "Fix it", before=before, after=after) for number, (before, after) in enumerate(moves)
+    ]  # fmt: skip
+    with new_lake(tmp_path / "other") as other:
+        commit(other, LAST, {"exposure": hit, "fix": fixes})
+    text = run("summary", "--lake", other.location).stdout
+    assert "2,002 × CRITICAL, 2,002 × HIGH, 1,001 × MEDIUM" in " ".join(text.split())
+    (told,) = json.loads(run("summary", "--lake", other.location, "--format", "json").stdout)["fixes"]
+    assert told["services"] == 5_005
+    assert [(*move.values(),) for move in told["moves"]] == [
+        ("CRITICAL", "HIGH", 1_001), ("CRITICAL", "LOW", 1_001), ("HIGH", "MEDIUM", 1_001), ("HIGH", "LOW", 1_001),
+        ("MEDIUM", "LOW", 1_001),
+    ]  # fmt: skip
+
+
 def test_summary_of_the_first_day_compares_with_nothing(run: Run) -> None:
     told = json.loads(run("summary", "--date", "2026-11-22", "--format", "json").stdout)
     assert told["previous_day"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -12,6 +13,7 @@ from ecs_exposure.summary import WORST, Summary, is_blind
 
 ACCOUNTS_SHOWN = 12
 MOST_SUPPRESSED = 10
+MOVES_SHOWN = 4
 MESSAGE_SHOWN = 160  # characters; `ecs-exposure sql "from latest.coverage"` has it whole
 
 
@@ -146,12 +148,14 @@ def _print_fixes(fixes: Sequence[Mapping[str, Any]], screen: Any) -> None:
     screen.print(table)
 
 
-def _moves(moves: Sequence[str]) -> str:
-    """Equal moves counted, in the order given: `3 × HIGH → LOW`."""
-    counted: dict[str, int] = {}
+def _moves(moves: Sequence[Mapping[str, Any]]) -> str:
+    """`3 × HIGH → LOW`, in the order given; of many kinds only the severities that are lowered."""
+    if len(moves) <= MOVES_SHOWN:
+        return ", ".join(f"{move['fixes']:,} × {move['severity_before']} → {move['severity_after']}" for move in moves)
+    lowered: Counter[str] = Counter()
     for move in moves:
-        counted[move] = counted.get(move, 0) + 1
-    return ", ".join(f"{count:,} × {move}" for move, count in counted.items())
+        lowered[move["severity_before"]] += move["fixes"]
+    return ", ".join(f"{count:,} × {severity}" for severity, count in lowered.items())
 
 
 def _print_changes(told: Summary, screen: Any) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import duckdb
 
 from ecs_exposure.decisions import decisions, readings
-from ecs_exposure.exposures import worst_first
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.models import connect
@@ -40,19 +39,45 @@ select
     count(*) filter (where state = 'expired') as expired,
     count(*) filter (where state = 'in_force' and services = 0) as unmatched
 from today.accepted_risk"""
-_FIXES = """
-select removed_kind, description, count(distinct resource_id) as services,
-    sum(score_before - score_after) as score_removed,
-    list(severity_before || ' → ' || severity_after order by
-        list_position($severities, severity_before), list_position($severities, severity_after)) as moves
-from today.fix
-where severity_after <> severity_before
-    and resource_id not in (select resource_id from today.exposure where accepted_until is not null)
-group by removed_kind, description
-order by
-    count(*) filter (where severity_before = 'CRITICAL') desc, count(*) filter (where severity_before = 'HIGH') desc,
-    count(*) filter (where severity_before = 'MEDIUM') desc, score_removed desc, removed_kind, description
+_WORST = """
+from today.exposure
+where severity <> 'INFORMATIONAL'
+order by list_position($severities, severity), score desc, resource_id
 limit $limit"""
+_FIXES = """
+with lowered as (
+    select removed_kind, description, resource_id, severity_before, severity_after, score_before - score_after as score
+    from today.fix
+    where severity_after <> severity_before
+        and resource_id not in (select resource_id from today.exposure where accepted_until is not null)
+),
+best as (
+    select removed_kind, description, count(distinct resource_id) as services, sum(score) as score_removed,
+        count(*) filter (where severity_before = 'CRITICAL') as critical,
+        count(*) filter (where severity_before = 'HIGH') as high,
+        count(*) filter (where severity_before = 'MEDIUM') as medium
+    from lowered
+    group by removed_kind, description
+    order by critical desc, high desc, medium desc, score_removed desc, removed_kind, description
+    limit $limit
+),
+move as (
+    select removed_kind, description, severity_before, severity_after, count(*) as fixes
+    from lowered
+    semi join best using (removed_kind, description)
+    group by all
+),
+moves as (
+    select removed_kind, description,
+        list({severity_before: severity_before, severity_after: severity_after, fixes: fixes} order by
+            list_position($severities, severity_before), list_position($severities, severity_after)) as moves
+    from move
+    group by all
+)
+select removed_kind, description, services, score_removed, moves.moves
+from best
+join moves using (removed_kind, description)
+order by critical desc, high desc, medium desc, score_removed desc, removed_kind, description"""
 _ACCOUNTS = f"""
 select account_id,
     {", ".join(f"count(*) filter (where status = '{status}') as {status}" for status in COVERAGE_STATUSES)},
@@ -144,9 +169,8 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
     connection = _connect(lake, day, _TABLES)
     if previous:
         lake.attach_results(connection, previous, "before", tables=["exposure"])
-    exposed = fetch(connection, "select * from today.exposure where severity <> 'INFORMATIONAL'").records()
     changes = fetch(connection, "select * from today.change").records()
-    parameters = {"severities": list(SEVERITIES), "limit": BEST_FIXES}
+    severities = list(SEVERITIES)
     return Summary(
         organization_account_id=organization_account_id,
         day=day,
@@ -157,8 +181,8 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         ).fetchall()[0][0],
         severities=_severities(connection, has_previous=previous is not None),
         accepted_risks=fetch(connection, _ACCEPTED).records()[0],
-        worst=sorted(exposed, key=worst_first)[:WORST],
-        fixes=fetch(connection, _FIXES, parameters).records(),
+        worst=fetch(connection, _WORST, {"severities": severities, "limit": WORST}).records(),
+        fixes=fetch(connection, _FIXES, {"severities": severities, "limit": BEST_FIXES}).records(),
         changes=_change_counts(changes),
         notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[:NOTABLE],
         publication=_publication(connection, day),
