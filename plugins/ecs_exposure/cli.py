@@ -45,6 +45,8 @@ Exit codes: 0 it worked · 1 something failed · 2 the command or a setting is w
 4 `show --fail-on` found an open exposure at or above that severity.
 """
 
+SHOWN = 50
+
 app = typer.Typer(
     name="ecs-exposure", help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -279,7 +281,7 @@ def show(
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", "-n", min=1, help="Print at most so many (default: 50 in a table, else all)."),
+        typer.Option("--limit", "-n", min=1, help=f"Print at most so many (default: {SHOWN} in a table, else all)."),
     ] = None,
     fail_on: Annotated[
         Severity | None,
@@ -295,7 +297,7 @@ def show(
 ) -> None:
     """List the exposures of a day, worst first."""
     with clear_errors():
-        from ecs_exposure.exposures import OPEN, Filter, exposures, not_seen, print_exposures
+        from ecs_exposure.exposures import OPEN, Filter, exposures, not_seen, print_exposures, severity_counts, some
         from ecs_exposure.history import assessed_day
         from ecs_exposure.schemas.results import RESULTS, SEVERITIES, severity_rank
 
@@ -305,19 +307,19 @@ def show(
         wanted = Filter(severities, account or (), owner or (), ou or (), trait or (), accepted)
         with _open(settings) as opened:
             chosen = assessed_day(opened, requested)
-            rows = exposures(opened, chosen, wanted)
+            rows = exposures(opened, chosen, wanted, limit=limit or (SHOWN if form is Format.table else None))
+            counts = severity_counts(opened, chosen, wanted)
             blind = not_seen(opened, chosen)
         if form is Format.table:
-            print_exposures(rows[: limit or 50], len(rows), chosen, sys.stdout)
+            print_exposures(rows, sum(counts.values()), chosen, sys.stdout)
         else:
             columns = RESULTS["exposure"].column_names
-            print_rows(columns, ([row[name] for name in columns] for row in rows[:limit]), form, sys.stdout)
+            print_rows(columns, ([row[name] for name in columns] for row in rows), form, sys.stdout)
         if blind:
-            say(
-                f"note: not completely seen on {chosen}, so partly unknown: {', '.join(blind)} (`ecs-exposure summary`)"
-            )
+            named = some(blind, 10, "accounts")
+            say(f"note: not completely seen on {chosen}, so partly unknown: {named} (`ecs-exposure summary`)")
         bar = severity_rank(fail_on.value) if fail_on else -1
-        if any(severity_rank(row["severity"]) <= bar and row["severity"] in OPEN for row in rows):
+        if any(severity_rank(found) <= bar and found in OPEN for found in counts):
             raise typer.Exit(FOUND)
 
 

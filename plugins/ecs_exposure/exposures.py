@@ -19,6 +19,9 @@ from ecs_exposure.schemas.results import SEVERITIES, severity_rank
 OPEN = SEVERITIES[:-1]
 """Severities of open exposures, that is, of published ones."""
 
+WORST_FIRST = f"list_position({list(SEVERITIES)}, severity), score desc, resource_id"
+"""ORDER BY of `exposure`: severity, then score inside it, then the ARN so that the order is always the same."""
+
 STYLES = {
     "CRITICAL": "bold white on red", "HIGH": "bold red", "MEDIUM": "yellow", "LOW": "cyan", "INFORMATIONAL": "dim",
 }  # fmt: skip
@@ -58,12 +61,21 @@ def connect_to_day(lake: Lake, day: date, tables: Collection[str], schema: str =
     return connection
 
 
-def exposures(lake: Lake, day: date, wanted: Filter) -> list[dict[str, Any]]:
-    """Rows of `exposure` of one day that match, worst first."""
+def exposures(lake: Lake, day: date, wanted: Filter, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """Rows of `exposure` of one day that match, worst first: all, or the first so many."""
     where, values = condition(wanted)
     connection = connect_to_day(lake, day, ["exposure"])
-    rows = fetch(connection, f"select * from today.exposure where {where}", values or None).records()
-    return sorted(rows, key=worst_first)
+    select = f"from today.exposure where {where} order by {WORST_FIRST}" + (f" limit {limit}" if limit else "")
+    return fetch(connection, select, values or None).records()
+
+
+def severity_counts(lake: Lake, day: date, wanted: Filter) -> dict[str, int]:
+    """How many exposures of one day match, by severity, the worst first; none of which there is none."""
+    where, values = condition(wanted)
+    connection = connect_to_day(lake, day, ["exposure"])
+    select = f"select severity, count(*) from today.exposure where {where} group by severity"
+    counts = {str(severity): int(count) for severity, count in fetch(connection, select, values or None).rows}
+    return {severity: counts[severity] for severity in SEVERITIES if severity in counts}
 
 
 def condition(wanted: Filter) -> tuple[str, dict[str, list[str]]]:
@@ -104,7 +116,7 @@ def not_seen(lake: Lake, day: date) -> list[str]:
 
 
 def worst_first(row: Mapping[str, Any]) -> tuple[int, float, str]:
-    """Sort key: severity, then score inside it, then the ARN so that the order is always the same."""
+    """WORST_FIRST as a sort key."""
     return severity_rank(row["severity"]), -row["score"], row["resource_id"]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from ecs_exposure.decisions import decisions, readings
+from ecs_exposure.exposures import WORST_FIRST
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
 from ecs_exposure.models import connect
@@ -39,11 +40,7 @@ select
     count(*) filter (where state = 'expired') as expired,
     count(*) filter (where state = 'in_force' and services = 0) as unmatched
 from today.accepted_risk"""
-_WORST = """
-from today.exposure
-where severity <> 'INFORMATIONAL'
-order by list_position($severities, severity), score desc, resource_id
-limit $limit"""
+_WORST = f"from today.exposure where severity <> 'INFORMATIONAL' order by {WORST_FIRST} limit {WORST}"
 _FIXES = """
 with lowered as (
     select removed_kind, description, resource_id, severity_before, severity_after, score_before - score_after as score
@@ -170,7 +167,6 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
     if previous:
         lake.attach_results(connection, previous, "before", tables=["exposure"])
     changes = fetch(connection, "select * from today.change").records()
-    severities = list(SEVERITIES)
     return Summary(
         organization_account_id=organization_account_id,
         day=day,
@@ -181,8 +177,8 @@ def summarise(lake: Lake, day: date, organization_account_id: str | None = None)
         ).fetchall()[0][0],
         severities=_severities(connection, has_previous=previous is not None),
         accepted_risks=fetch(connection, _ACCEPTED).records()[0],
-        worst=fetch(connection, _WORST, {"severities": severities, "limit": WORST}).records(),
-        fixes=fetch(connection, _FIXES, {"severities": severities, "limit": BEST_FIXES}).records(),
+        worst=fetch(connection, _WORST).records(),
+        fixes=fetch(connection, _FIXES, {"severities": list(SEVERITIES), "limit": BEST_FIXES}).records(),
         changes=_change_counts(changes),
         notable_changes=sorted((row for row in changes if row["change"] != "changed"), key=_notable_first)[:NOTABLE],
         publication=_publication(connection, day),
