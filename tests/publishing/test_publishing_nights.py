@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -348,11 +348,12 @@ def announced_again(nights: Nights) -> Callable[..., None]:
     further.
     """
 
-    def announce(**changes: Any) -> None:
+    def announce(day: date = DAY, **changes: Any) -> None:
         told = rows(nights.lake, "from told.publication where status = 'sent'")
-        later = {"status": "sending", "published_at": datetime.now(UTC) + timedelta(seconds=1), **changes}
-        again = RESULTS["publication"].to_arrow([row | later for row in told])
-        nights.lake.append("publication", DAY, "of-another-scan", again)
+        later = datetime.now(UTC) + timedelta(seconds=1)
+        announced = {"snapshot_date": day, "status": "sending", "published_at": later, **changes}
+        again = RESULTS["publication"].to_arrow([row | announced for row in told])
+        nights.lake.append("publication", day, "of-another-scan", again)
 
     nights.estate.put(SHOP, JOBS, DATA)
     nights.night()
@@ -375,3 +376,12 @@ def test_what_is_announced_after_something_else_was_sent_is_cut_off(
     with pytest.raises(PublishError, match=r"1 finding.s. sending: publishing was cut off, or another is under way"):
         check_published(nights.settings, nights.lake, DAY)
     assert publication_counts(nights.lake, DAY) == {"sending": 3}
+
+
+def test_what_was_sent_the_day_before_and_is_announced_again_is_cut_off(
+    nights: Nights, announced_again: Callable[..., None]
+) -> None:
+    nights.estate.assess(nights.lake, nights.day)
+    announced_again(nights.day, reason="heartbeat")
+    assert publication_counts(nights.lake, nights.day) == {"sending": 3}
+    assert publication_counts(nights.lake, DAY) == {"sent": 3}
