@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.collectors.iam import MALFORMED, statements
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from judged import Judged
@@ -90,7 +90,7 @@ def decide(documents: Sequence[object]) -> Decided:
         for index, statement in enumerate(statements(document)):
             statement.pop(MALFORMED, None)
             rows.append({**role, "policy_kind": "inline", "policy_name": "p", "statement_index": index, **statement})
-    with models.empty_database(SQL) as connection:
+    with databases.empty_database(SQL) as connection:
         for name, made in (("role", roles), ("role_statement", rows)):
             connection.register("made", SNAPSHOTS[name].to_arrow(made))
             connection.execute(f"insert into snapshot.{name} by name select * from made")

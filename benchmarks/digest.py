@@ -106,8 +106,8 @@ def main() -> int:
 
 def _write(folder: str, services: int, days: int) -> None:
     """`days` assessed days up to LAST."""
+    from ecs_exposure.databases import create_empty
     from ecs_exposure.lake import Lake
-    from ecs_exposure.models import create_empty
     from ecs_exposure.schemas.results import RESULTS
 
     selects = {

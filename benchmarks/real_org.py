@@ -201,8 +201,8 @@ def _child(job: dict[str, Any]) -> int:
     from ecs_exposure import collecting
     from ecs_exposure.assessing import assess
     from ecs_exposure.aws import AwsAccess
+    from ecs_exposure.databases import connect
     from ecs_exposure.lake import Lake
-    from ecs_exposure.models import connect
     from ecs_exposure.settings import load
 
     settings, day = load(lake=job["lake"]), date.fromisoformat(job["day"])

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
@@ -83,7 +83,7 @@ def day_of(
     """A database of one day, not yet built: snapshot rows, all datasets seen except `unseen` (dataset → status, or
     status and the day of the rows in force), and the results of `before` as the previous day.
     """
-    connection = models.empty_database(SQL)
+    connection = databases.empty_database(SQL)
     connection.execute("update run.day set snapshot_date = ?, rules_version = ?", [day, rules])
     targets = {(ACCOUNT, REGION), (ACCOUNT, "global")}
     for dataset, rows in snapshot.items():

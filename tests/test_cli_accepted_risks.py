@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.accepted_risks import COLUMNS, AcceptedRisksError
 from ecs_exposure.assessing import assess
 from ecs_exposure.cli import app
@@ -168,7 +168,7 @@ def documents(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
 def test_the_finding_stays_active_and_says_until_when(location: str) -> None:
     texts = {text.trait: text for text in models.trait_texts(SQL)}
     told: dict[str, Any] = {}
-    with Lake.open(location) as lake, models.connect() as connection:
+    with Lake.open(location) as lake, databases.connect() as connection:
         lake.attach_results(connection, DAY, "today")
         for row in documents(connection):
             told[row["service_name"]] = document(row, texts, "aws")
@@ -181,7 +181,7 @@ def test_the_finding_stays_active_and_says_until_when(location: str) -> None:
 
 
 def test_a_long_reason_leaves_room_for_the_traits(location: str) -> None:
-    with Lake.open(location) as lake, models.connect() as connection:
+    with Lake.open(location) as lake, databases.connect() as connection:
         lake.attach_results(connection, DAY, "today")
         row = documents(connection)[0]
     said = {"accepted_until": NEXT, "accepted_by": "o" * 200, "accepted_reason": "r " * 250}

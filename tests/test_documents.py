@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 
 import duckdb
+from ecs_exposure.databases import create_empty
 from ecs_exposure.environment import env_file
-from ecs_exposure.models import create_empty
 from ecs_exposure.schemas.dictionary import data_dictionary, duckdb_type
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS

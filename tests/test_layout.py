@@ -39,9 +39,9 @@ def test_the_product_knows_neither_airflow_nor_the_embedded_aws() -> None:
 @pytest.mark.parametrize(
     ("part", "others"),
     [
-        ("schemas", ("aws", "lake", "models", "collectors", "securityhub", "settings")),
-        ("collectors", ("lake", "models", "securityhub", "gate", "expectations", "scan")),
-        ("securityhub", ("lake", "models", "collectors", "gate", "expectations", "scan")),
+        ("schemas", ("aws", "databases", "lake", "models", "collectors", "securityhub", "settings")),
+        ("collectors", ("databases", "lake", "models", "securityhub", "gate", "expectations", "scan")),
+        ("securityhub", ("databases", "lake", "models", "collectors", "gate", "expectations", "scan")),
     ],
 )
 def test_siblings_do_not_import_each_other(part: str, others: tuple[str, ...]) -> None:

@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.schemas.results import SQL_RESULTS
 
 SQL = Path(__file__).parents[1] / "sql"
 
 
 def test_every_model_compiles_and_gives_no_rows_from_no_rows() -> None:
-    with models.empty_database(SQL) as connection:
+    with databases.empty_database(SQL) as connection:
         made = models.build(connection, SQL)
         assert sorted(name.partition(".")[2] for name in made) == sorted(SQL_RESULTS)
         for name in made:
@@ -76,14 +76,14 @@ def test_a_wrong_model_is_refused_by_name(sql: Path, name: str, select: str, mes
 
 def test_a_misspelt_column_is_told_with_its_file(sql: Path) -> None:
     write(sql, "resources.a", "select no_such_column from snapshot.service")
-    with models.empty_database(sql) as connection, pytest.raises(models.ModelError, match=r"a\.sql.*no_such_column"):
+    with databases.empty_database(sql) as connection, pytest.raises(models.ModelError, match=r"a\.sql.*no_such_column"):
         models.build(connection, sql)
 
 
 def test_a_result_model_must_have_its_declared_columns(sql: Path) -> None:
     write(sql, "resources.lifecycle", "select resource_id, 1 as extra from snapshot.service")
     with (
-        models.empty_database(sql) as connection,
+        databases.empty_database(sql) as connection,
         pytest.raises(models.ModelError, match=r"lacks \['account_id'.*extra"),
     ):
         models.build(connection, sql)
@@ -103,7 +103,7 @@ def test_a_model_that_says_so_is_a_view_and_what_it_reads_stays(sql: Path) -> No
     write(sql, "resources.seen", "-- As a view, one row.\nselect number + 1 as number from resources.base")
     write(sql, "resources.used", "-- One row.\nselect number from resources.seen")
     write(sql, "resources.last", "-- One row.\nselect number from resources.used")
-    with models.empty_database(sql) as connection:
+    with databases.empty_database(sql) as connection:
         models.build(connection, sql, results_only=True)
         made = "select table_name, table_type from information_schema.tables where table_schema = 'resources'"
         kinds = dict(connection.execute(made).fetchall())
@@ -120,6 +120,6 @@ def test_what_a_trait_says_twice_is_evidence_once(sql: Path) -> None:
     write(sql, "traits.host_ipc_namespace", f"-- One row per way.\n{said}")
     shutil.copy(SQL / "traits" / "host_ipc_namespace.md", sql / "traits")
     write(sql, "exposures.trait_hit", "-- One row.\nfrom traits.all")
-    with models.empty_database(sql) as connection:
+    with databases.empty_database(sql) as connection:
         models.build(connection, sql)
         assert connection.execute("select evidence from exposures.trait_hit").fetchall() == [('[{"way":1},{"way":2}]',)]

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.accepted_risks import accepted_risks
 from ecs_exposure.collectors.task_definitions import EXTRACTOR_VERSION
 from ecs_exposure.fix_plan import fix_plan
@@ -134,7 +134,7 @@ def database(
     previous_version = lake.day(previous_day).rules_version if previous_day else None
     with (
         tempfile.TemporaryDirectory(prefix="assess-") as spill,
-        models.connect(spill=spill) as connection,
+        databases.connect(spill=spill) as connection,
     ):
         # image_finding can be large and is read once; models read the others many times.
         lake.attach_snapshot(connection, day, "snapshot", as_views=("image_finding", "vulnerability_detail"))
@@ -148,16 +148,16 @@ def database(
         if services is not None:
             _hold_to(connection, services)
         lake.attach_results(connection, previous_day, "previous")
-        models.attach_reference(connection, settings.sql)
-        models.attach_day(
+        databases.attach_reference(connection, settings.sql)
+        databases.attach_day(
             connection,
-            models.RunDay(day, previous_day, version, previous_version, settings.owner_tag),
+            databases.RunDay(day, previous_day, version, previous_version, settings.owner_tag),
         )
         if accepted:
             connection.executemany(
                 "insert into run.accepted_risk values (?, ?, ?, ?, ?, ?, ?)", list(map(list, map(astuple, accepted)))
             )
-        models.create_empty(connection, "rebased", {"exposure": RESULTS["exposure"]})
+        databases.create_empty(connection, "rebased", {"exposure": RESULTS["exposure"]})
         if previous_day and previous_version != version and not is_rebase and previous_day in lake.snapshot_days():
             log.info(
                 "rules changed from %s to %s: assessing %s again in memory", previous_version, version, previous_day

@@ -15,8 +15,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from ecs_exposure import databases
 from ecs_exposure import gate as gates
-from ecs_exposure import models
 from ecs_exposure.aws import AwsAccess
 from ecs_exposure.collectors import IMAGE_DATASETS, REGION_DATASETS, Target, TargetResult, collect_target
 from ecs_exposure.collectors.detail_answers import WEEK, Answer
@@ -246,7 +246,7 @@ def _detail_answers(lake: Lake, day: date) -> dict[str, Answer]:
     for source in (lake.previous_day(day), day):
         if source is None:
             continue
-        with models.connect() as connection:
+        with databases.connect() as connection:
             lake.attach_snapshot(connection, source, "snapshot", datasets=[name])
             found = connection.sql(
                 f"""select region, {", ".join(kept)} from snapshot.{name} where asked_date > ?
@@ -262,7 +262,7 @@ def _detail_answers(lake: Lake, day: date) -> dict[str, Answer]:
 
 
 def _image_requests(lake: Lake, day: date) -> list[ImageRequest]:
-    with models.connect() as connection:
+    with databases.connect() as connection:
         lake.attach_snapshot(connection, day, "snapshot", datasets=REQUEST_DATASETS)
         lake.attach_results(connection, lake.previous_day(day), "previous", tables=("service_image",))
         return image_requests(connection, day)

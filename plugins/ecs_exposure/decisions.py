@@ -8,9 +8,9 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.databases import connect
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 
 READ_DAYS = 30
 """How far back a reading still counts; each account is read once a week."""

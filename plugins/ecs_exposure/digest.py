@@ -13,10 +13,10 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.databases import connect
 from ecs_exposure.exposures import not_seen
 from ecs_exposure.history import Rows, fetch
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.schemas.results import SEVERITIES
 
 Row = dict[str, Any]

@@ -6,11 +6,11 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from ecs_exposure.databases import connect
 from ecs_exposure.explanation import Explanation, Rules, Stored, assemble
 from ecs_exposure.exposures import connect_to_day, find
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.schemas.results import RESULTS
 
 HISTORY_DAYS = 90

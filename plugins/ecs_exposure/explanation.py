@@ -14,8 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ecs_exposure.databases import attach_reference, connect
 from ecs_exposure.history import fetch
-from ecs_exposure.models import TraitText, attach_reference, connect, trait_texts
+from ecs_exposure.models import TraitText, trait_texts
 from ecs_exposure.severity_steps import Tables, severity_steps
 
 Row = dict[str, Any]

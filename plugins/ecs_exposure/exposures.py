@@ -10,9 +10,9 @@ from typing import IO, Any
 
 import duckdb
 
+from ecs_exposure.databases import connect
 from ecs_exposure.history import NoDataError, QueryError, fetch
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.output import clean, console
 from ecs_exposure.schemas.results import SEVERITIES, severity_rank
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from ecs_exposure import models
+from ecs_exposure import databases
 from ecs_exposure.aws import GLOBAL
 from ecs_exposure.aws_errors import bounded
 from ecs_exposure.feed_files import EpssFeed, Feed, FeedError, KevFeed, Row, VulnrichmentFeed
@@ -186,7 +186,7 @@ def _validated(lake: Lake, day: date, source: Source, rows: pa.Table, told: str 
 
 def _vulnerabilities(lake: Lake, day: date) -> set[str]:
     """CVEs found on the day's images or known on the last assessed day (what may be carried over, or kept)."""
-    with models.connect() as connection:
+    with databases.connect() as connection:
         lake.attach_snapshot(connection, day, "snapshot", datasets=("image_finding",))
         tables = ("vulnerability", "image_vulnerability")
         lake.attach_results(connection, lake.previous_day(day), "previous", tables=tables)
@@ -214,7 +214,7 @@ def feed_statuses(settings: Settings, lake: Lake | None, today: date) -> list[Fe
 
 
 def _last_known(lake: Lake, last: date) -> set[str]:
-    with models.connect() as connection:
+    with databases.connect() as connection:
         lake.attach_results(connection, last, "latest", tables=("image_vulnerability",))
         found = connection.execute("select distinct vulnerability_id from latest.image_vulnerability").fetchall()
     return {identity for (identity,) in found}

@@ -16,8 +16,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from ecs_exposure.databases import connect
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect, trait_texts
+from ecs_exposure.models import trait_texts
 from ecs_exposure.securityhub.asff import account_finding, closing_document
 from ecs_exposure.securityhub.documents import document
 from ecs_exposure.securityhub.ledger import ACCOUNT_RESOURCE, Action

@@ -16,11 +16,11 @@ from typing import IO, Any
 import duckdb
 import pyarrow as pa
 
+from ecs_exposure.databases import attach_reference
 from ecs_exposure.exposures import Filter, condition, connect_to_day
 from ecs_exposure.fix_plan import GREEDY, PLANNED, fix_plan
 from ecs_exposure.history import NoDataError
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import attach_reference
 from ecs_exposure.output import clean, console
 from ecs_exposure.schemas.results import RESULTS
 

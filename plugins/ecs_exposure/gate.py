@@ -22,8 +22,8 @@ import pyarrow as pa
 
 from ecs_exposure.collectors import GLOBAL_DATASETS, IMAGE_DATASETS, REGION_DATASETS
 from ecs_exposure.collectors.organizations import ORGANIZATION_DATASETS
+from ecs_exposure.databases import connect, create_empty
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect, create_empty
 from ecs_exposure.schemas.results import COVERAGE
 from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS
 

@@ -17,8 +17,9 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.databases import connect, create_empty
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import ModelError, connect, create_empty, tables_read
+from ecs_exposure.models import ModelError, tables_read
 from ecs_exposure.schemas.results import RESULTS
 
 GROUPINGS = ("account", "ou", "owner")

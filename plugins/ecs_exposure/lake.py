@@ -29,8 +29,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from ecs_exposure.databases import create_empty
 from ecs_exposure.lake_key import lake_key
-from ecs_exposure.models import create_empty
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import APPENDED, COVERAGE, RESULTS
 from ecs_exposure.schemas.snapshots import SNAPSHOTS

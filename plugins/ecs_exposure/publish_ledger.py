@@ -12,8 +12,8 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.databases import connect
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.ledger import Target, publications_fold
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from ecs_exposure.databases import connect
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.publish_ledger import rows_of
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 from ecs_exposure.securityhub.held_back import hold_back, summary

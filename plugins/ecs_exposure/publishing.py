@@ -14,9 +14,9 @@ from typing import Any, Literal
 from ecs_exposure import publish_ledger
 from ecs_exposure.aws import AwsAccess
 from ecs_exposure.aws_errors import AWS_ERRORS, classify
+from ecs_exposure.databases import connect
 from ecs_exposure.finding_documents import FindingDocuments
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.publish_plan import planned
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.ledger import Target, is_known

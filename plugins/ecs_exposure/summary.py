@@ -12,11 +12,11 @@ from typing import Any
 
 import duckdb
 
+from ecs_exposure.databases import connect
 from ecs_exposure.decisions import decisions, readings
 from ecs_exposure.exposures import WORST_FIRST
 from ecs_exposure.history import fetch
 from ecs_exposure.lake import Lake, LakeError
-from ecs_exposure.models import connect
 from ecs_exposure.publish_ledger import LEDGER_DAYS, create_last_attempt
 from ecs_exposure.schemas.results import COVERAGE, COVERAGE_STATUSES, SEVERITIES, severity_rank
 from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS

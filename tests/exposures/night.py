@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from ecs_exposure import models
+from ecs_exposure import databases, models
 from ecs_exposure.lake import Lake
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
@@ -496,7 +496,7 @@ def assess(
     day under today's rules. `order` shuffles the rows before they are inserted; `what_if` asks what would be without
     these traits and with these digests clean.
     """
-    with models.empty_database(SQL) as connection:
+    with databases.empty_database(SQL) as connection:
         connection.execute(
             """update run.day set snapshot_date = ?, previous_date = ?,
             rules_version = 'now', previous_rules_version = 'now'""",

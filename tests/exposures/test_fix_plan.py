@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from ecs_exposure import models
+from ecs_exposure import databases
 from ecs_exposure.exposures import Filter, condition
 from ecs_exposure.fix_plan import GREEDY, fix_plan
 from ecs_exposure.schemas.results import RESULTS
@@ -35,8 +35,8 @@ def weights() -> dict[str, float]:
 def plan(results: Results, wanted: Filter | None = None, exposures: pa.Table | None = None) -> list[Row]:
     """The plan over the stored tables of a night; `exposures` in place of all of them."""
     where, values = condition(wanted or Filter())
-    with models.connect() as connection:
-        models.create_empty(connection, "today", {name: RESULTS[name] for name in TABLES})
+    with databases.connect() as connection:
+        databases.create_empty(connection, "today", {name: RESULTS[name] for name in TABLES})
         for name in TABLES:
             rows = exposures if name == "exposure" and exposures is not None else results.tables[name]
             fill(connection, "today", RESULTS[name], rows)

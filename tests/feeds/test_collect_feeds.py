@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from ecs_exposure import gate as gates
 from ecs_exposure.collectors import IMAGE_DATASETS, REGION_DATASETS
+from ecs_exposure.databases import connect
 from ecs_exposure.feeds import collect_feeds, feed_statuses
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.schemas.snapshots import FEED_DATASETS, SNAPSHOTS
 from ecs_exposure.settings import Settings, load

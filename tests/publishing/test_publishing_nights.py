@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from ecs_exposure.cli import app
+from ecs_exposure.databases import connect
 from ecs_exposure.lake import Lake
-from ecs_exposure.models import connect
 from ecs_exposure.publishing import check_published
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.ledger import PublishError

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 import yaml
-from ecs_exposure import models
+from ecs_exposure import databases
 from ecs_exposure.assessing import assess
 from ecs_exposure.lake import Lake
 from ecs_exposure.scan import publish, scan
@@ -245,7 +245,7 @@ def test_a_lake_on_s3_gives_the_same_results_as_a_local_one(nights: list[Night],
 
 
 def snapshot(lake: Lake, day: date, query: str) -> list[tuple[Any, ...]]:
-    with models.connect() as connection:
+    with databases.connect() as connection:
         lake.attach_snapshot(connection, day, "snapshot")
         return connection.sql(query).fetchall()
 

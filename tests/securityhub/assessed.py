@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ecs_exposure import models
+from ecs_exposure import databases
 from ecs_exposure.models import TraitText
 from ecs_exposure.schemas import Table
 from ecs_exposure.schemas.results import RESULTS
@@ -27,11 +27,11 @@ class Assessed:
     """A database in the state in which sql/findings runs: every table it reads, empty until filled."""
 
     def __init__(self) -> None:
-        self.connection = models.empty_database(SQL)
+        self.connection = databases.empty_database(SQL)
         for schema in ("resources", "traits", "findings"):
             self.connection.execute(f"create schema {schema}")
-        models.create_empty(self.connection, "exposures", {name: RESULTS[name] for name in ("exposure", "fix")})
-        models.create_empty(self.connection, "resources", {"service_image": RESULTS["service_image"]})
+        databases.create_empty(self.connection, "exposures", {name: RESULTS[name] for name in ("exposure", "fix")})
+        databases.create_empty(self.connection, "resources", {"service_image": RESULTS["service_image"]})
         for name in ("service", "task_definition_in_force", "service_attachment"):
             select = (SQL / "resources" / f"{name}.sql").read_text(encoding="utf-8")
             self.connection.execute(f"create view resources.{name} as {select}")
@@ -65,7 +65,7 @@ class Assessed:
             """create table traits."all" (resource_id varchar, account_id varchar, region varchar, trait varchar,
             category varchar, state varchar, evidence varchar, is_carried boolean, observed_date date)"""
         )
-        models.attach_functions(self.connection)
+        databases.attach_functions(self.connection)
         # What is stored of the day, as document.sql reads it.
         self.connection.execute(
             """create schema today;

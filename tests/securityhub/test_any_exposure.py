@@ -12,8 +12,8 @@ from datetime import date
 from itertools import count
 from typing import Any
 
+from ecs_exposure.databases import connect, create_empty
 from ecs_exposure.finding_documents import TABLES
-from ecs_exposure.models import connect, create_empty
 from ecs_exposure.schemas.results import RESULTS
 from ecs_exposure.securityhub.asff import to_asff
 from ecs_exposure.securityhub.documents import document

@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from ecs_exposure import models
+from ecs_exposure import databases
 
 from tests.sql_harness import SQL
 
@@ -34,8 +34,8 @@ PLATFORMS: dict[str, str | None] = {
 
 @pytest.fixture(scope="module")
 def reference() -> duckdb.DuckDBPyConnection:
-    connection = models.connect()
-    models.attach_reference(connection, SQL)
+    connection = databases.connect()
+    databases.attach_reference(connection, SQL)
     return connection
 
 
