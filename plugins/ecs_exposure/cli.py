@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import sys
 import textwrap
-from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ecs_exposure import cli_decisions, cli_digest, cli_fixes
+from ecs_exposure import cli_decisions, cli_digest, cli_fixes, cli_scan
 from ecs_exposure.options import (
     SINCE_HELP,
     AccountOption,
@@ -19,23 +18,15 @@ from ecs_exposure.options import (
     DayOption,
     FormatOption,
     LakeOption,
-    Mode,
     OuOption,
     OwnerOption,
     Page,
     PageOption,
     Severity,
-    VerboseOption,
 )
 from ecs_exposure.output import Format, clean, print_json, print_rows
-from ecs_exposure.settings import Settings, load, parse_date
-from ecs_exposure.terminal import FOUND, clear_errors, log_to_stderr, progress_bars, say
-from ecs_exposure.terminal import day_of as _day
-from ecs_exposure.terminal import open_lake as _open
-from ecs_exposure.terminal import settings_with as _settings
-
-if TYPE_CHECKING:
-    from ecs_exposure.lake import Lake
+from ecs_exposure.settings import load
+from ecs_exposure.terminal import FOUND, clear_errors, day_of, open_lake, say, settings_with
 
 HELP = """Organisation-wide exposure scanning for Amazon ECS.
 
@@ -54,195 +45,12 @@ app = typer.Typer(
 )  # fmt: skip
 
 
-# Scanning
-
-
-@app.command()
-def scan(
-    day: Annotated[
-        str | None, typer.Option("--date", metavar="YYYY-MM-DD", help="Day of the snapshot (default: today, UTC).")
-    ] = None,
-    lake: LakeOption = None,
-    form: PageOption = Page.table,
-    verbose: VerboseOption = False,
-) -> None:
-    """Scan the organisation now, then print the summary.
-
-    Collects, checks (gate), assesses and publishes as ECS_EXPOSURE_PUBLISH says. May be run again: what was collected
-    that day is not asked for twice.
-    """
-    with clear_errors():
-        settings = _settings(lake)
-        requested = _day(day) or datetime.now(UTC).date()
-        from ecs_exposure.scan import scan as scan_organization
-        from ecs_exposure.securityhub.ledger import PublishError
-
-        log_to_stderr(verbose)
-        with _open(settings, create=True) as opened:
-            not_published: PublishError | None = None
-            with progress_bars() as progress:
-                try:
-                    scan_organization(settings, opened, requested, progress=progress)
-                except PublishError as error:  # the night is assessed: show it, then fail
-                    not_published = error
-            _print_summary(opened, requested, settings, form)
-        if not_published:
-            raise not_published
-
-
-@app.command()
-def assess(
-    day: Annotated[
-        str | None,
-        typer.Option("--date", metavar="YYYY-MM-DD", help="Day with a stored snapshot (default: the last one)."),
-    ] = None,
-    lake: LakeOption = None,
-    form: FormatOption = Format.table,
-    verbose: VerboseOption = False,
-) -> None:
-    """Compute one stored day again with the present SQL.
-
-    Nothing is collected or published.
-    """
-    with clear_errors():
-        settings = _settings(lake)
-        requested = _day(day)
-        from ecs_exposure.assessing import assess as assess_day
-        from ecs_exposure.history import NoDataError
-
-        log_to_stderr(verbose)
-        with _open(settings) as opened, progress_bars() as progress, opened.lock():
-            stored = opened.snapshot_days()
-            if not stored:
-                raise NoDataError(f"no snapshot in the lake at {opened.location}: run `ecs-exposure scan` first")
-            assessed = assess_day(settings, opened, requested or stored[-1], progress=progress)
-        rows = [(assessed.snapshot_date, severity, services) for severity, services in assessed.exposures.items()]
-        print_rows(("snapshot_date", "severity", "services"), rows, form, sys.stdout)
-
-
-@app.command()
-def reassess(
-    since: Annotated[str, typer.Option("--since", metavar="YYYY-MM-DD", help="First day to compute again.")],
-    until: Annotated[
-        str | None, typer.Option("--until", metavar="YYYY-MM-DD", help="Last day (default: the last assessed one).")
-    ] = None,
-    lake: LakeOption = None,
-    form: FormatOption = Format.table,
-    verbose: VerboseOption = False,
-) -> None:
-    """Compute past days again with the present SQL.
-
-    Oldest first, as each day's changes and dates rest on the day before. Never publishes.
-    """
-    with clear_errors():
-        settings = _settings(lake)
-        begin, end = parse_date(since), _day(until)
-        from ecs_exposure.assessing import reassess as reassess_days
-        from ecs_exposure.history import NoDataError
-
-        log_to_stderr(verbose)
-        with _open(settings) as opened, progress_bars() as progress, opened.lock():
-            done = reassess_days(settings, opened, begin, end, progress=progress)
-        if not done:
-            raise NoDataError(f"no day was assessed from {begin}" + (f" to {end}" if end else " on"))
-        columns = ("snapshot_date", "rules_version", "exposures", "changes")
-        rows = [
-            (item.snapshot_date, item.rules_version, sum(item.exposures.values()), sum(item.changes.values()))
-            for item in done
-        ]
-        print_rows(columns, rows, form, sys.stdout)
-
-
-@app.command()
-def publish(
-    mode: Annotated[Mode | None, typer.Option("--mode", help="Overrides ECS_EXPOSURE_PUBLISH for this run.")] = None,
-    is_full_reading: Annotated[
-        bool,
-        typer.Option(
-            "--reconcile",
-            help="First read back what Security Hub holds of ours everywhere, and send again what is missing there or "
-            "was altered. Without it each account is read back once a week.",
-        ),
-    ] = False,
-    lake: LakeOption = None,
-    form: FormatOption = Format.table,
-    verbose: VerboseOption = False,
-) -> None:
-    """Tell Security Hub what changed, up to the last assessed day.
-
-    Fixed exposures are archived. dry-run only writes down what would be sent.
-    """
-    with clear_errors():
-        settings = _settings(lake, publish=mode.value) if mode else _settings(lake)
-        from ecs_exposure.decisions import readings
-        from ecs_exposure.history import assessed_day
-        from ecs_exposure.scan import publish as publish_day
-        from ecs_exposure.summary import publication_counts
-
-        log_to_stderr(verbose)
-        with _open(settings) as opened:
-            last = assessed_day(opened, None)
-            with progress_bars() as progress, opened.lock():
-                publish_day(settings, opened, last, progress=progress, is_full_reading=is_full_reading)
-            told = publication_counts(opened, last)
-            if is_full_reading:
-                read = readings(opened, last)
-                names = ("findings", "missing", "altered", "unclaimed")
-                told |= {f"read_back_{name}": count for name in names if (count := read[name]) is not None}
-                if read["places_not_read"]:
-                    say(f"{read['places_not_read']} accounts and Regions could not be read back (table reconciliation)")
-            print_rows(("outcome", "findings"), list(told.items()), form, sys.stdout)
-
-
-@app.command()
-def retain(
-    is_dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, delete nothing.")] = False,
-    lake: LakeOption = None,
-    form: FormatOption = Format.table,
-) -> None:
-    """Delete what the lake has kept long enough.
-
-    docs/operate.md says how long what is kept.
-    """
-    with clear_errors():
-        settings = _settings(lake)
-        from ecs_exposure.retention import retain as delete_expired
-
-        with _open(settings) as opened, opened.lock():
-            found = delete_expired(opened, is_dry_run=is_dry_run)
-        expired = (
-            ("snapshot", found.snapshots),
-            ("image_vulnerability", found.image_vulnerabilities),
-            ("results", found.results),
-        )
-        rows = [(what, day) for what, days in expired for day in days]
-        print_rows(("would_delete" if is_dry_run else "deleted", "snapshot_date"), rows, form, sys.stdout)
-
-
-@app.command()
-def feeds(lake: LakeOption = None, form: FormatOption = Format.table) -> None:
-    """Check the optional local feeds on vulnerabilities.
-
-    Each file's own date, age and entries, how many of the last day's vulnerabilities it covers, and what to do.
-    docs/operate.md says what each changes.
-    """
-    with clear_errors():
-        settings = _settings(lake)
-        from ecs_exposure.feeds import FeedStatus, feed_statuses
-        from ecs_exposure.lake import LakeError
-
-        today = datetime.now(UTC).date()
-        try:
-            with _open(settings) as opened:
-                found = feed_statuses(settings, opened, today)
-        except LakeError as error:
-            say(f"note: no day to compare with: {error}")
-            found = feed_statuses(settings, None, today)
-        columns = [field.name for field in dataclasses.fields(FeedStatus)]
-        print_rows(columns, map(dataclasses.astuple, found), form, sys.stdout)
-
-
-# Reading
+app.command()(cli_scan.scan)
+app.command()(cli_scan.assess)
+app.command()(cli_scan.reassess)
+app.command()(cli_scan.publish)
+app.command()(cli_scan.retain)
+app.command()(cli_scan.feeds)
 
 
 @app.command()
@@ -254,10 +62,10 @@ def summary(day: DayOption = None, lake: LakeOption = None, form: PageOption = P
     with clear_errors():
         from ecs_exposure.history import assessed_day
 
-        settings = _settings(lake)
-        requested = _day(day)
-        with _open(settings) as opened:
-            _print_summary(opened, assessed_day(opened, requested), settings, form)
+        settings = settings_with(lake)
+        requested = day_of(day)
+        with open_lake(settings) as opened:
+            cli_scan.print_night(opened, assessed_day(opened, requested), settings, form)
 
 
 @app.command()
@@ -301,11 +109,11 @@ def show(
         from ecs_exposure.history import assessed_day
         from ecs_exposure.schemas.results import RESULTS, SEVERITIES, severity_rank
 
-        settings = _settings(lake)
-        requested = _day(day)
+        settings = settings_with(lake)
+        requested = day_of(day)
         severities = [item.value for item in severity] if severity else list(SEVERITIES if everything else OPEN)
         wanted = Filter(severities, account or (), owner or (), ou or (), trait or (), accepted)
-        with _open(settings) as opened:
+        with open_lake(settings) as opened:
             chosen = assessed_day(opened, requested)
             rows = exposures(opened, chosen, wanted, limit=limit or (SHOWN if form is Format.table else None))
             counts = severity_counts(opened, chosen, wanted)
@@ -337,7 +145,7 @@ def accepted_risks(
     Whether each is in force, how many services it matches, and how many exposures are accepted by it.
     """
     with clear_errors():
-        settings = _settings(lake)
+        settings = settings_with(lake)
         if check:
             from ecs_exposure.accepted_risks import accepted_risks as read
 
@@ -348,8 +156,8 @@ def accepted_risks(
         from ecs_exposure.accepted_risks_page import COLUMNS, accepted_risk_rows, print_accepted_risks
         from ecs_exposure.history import assessed_day
 
-        requested = _day(day)
-        with _open(settings) as opened:
+        requested = day_of(day)
+        with open_lake(settings) as opened:
             chosen = assessed_day(opened, requested)
             rows = accepted_risk_rows(opened, chosen)
         if form is Format.table:
@@ -377,13 +185,13 @@ def explain(
         from ecs_exposure.explain_page import print_explanation
         from ecs_exposure.history import assessed_day
 
-        settings = _settings(lake)
-        requested = _day(day)
-        with _open(settings) as opened:
+        settings = settings_with(lake)
+        requested = day_of(day)
+        with open_lake(settings) as opened:
             chosen = assessed_day(opened, requested)
-            told = explained(opened, chosen, service, settings.sql, _day(since, chosen))
+            told = explained(opened, chosen, service, settings.sql, day_of(since, chosen))
         if form is Page.json:
-            print_json(_record(told), sys.stdout)
+            print_json(dataclasses.asdict(told), sys.stdout)
         else:
             print_explanation(told, sys.stdout)
 
@@ -410,7 +218,7 @@ def trends(
     with clear_errors():
         from ecs_exposure import history
 
-        settings = _settings(lake)
+        settings = settings_with(lake)
         known = {trend.name: trend for trend in history.load_trends(settings.sql)}
         if listed or name is None:
             print_rows(
@@ -419,9 +227,9 @@ def trends(
             return
         if name not in known:
             raise history.QueryError(f"no trend is called {clean(name)!r}; there are {', '.join(known)}")
-        last = _day(until)
-        with _open(settings) as opened:
-            first = _day(since, last or history.assessed_day(opened, None))
+        last = day_of(until)
+        with open_lake(settings) as opened:
+            first = day_of(since, last or history.assessed_day(opened, None))
             begin, end = history.period(opened, first, last)
             answer = history.run_trend(opened, known[name], begin, end, by.value if by else None)
         if form is Format.table:
@@ -459,10 +267,10 @@ def sql(
         if statement is None and file is None and sys.stdin.isatty():
             raise QueryError("no statement: give it as argument, with -f FILE, or on standard input")
         text = statement if statement is not None else file.read_text(encoding="utf-8") if file else sys.stdin.read()
-        settings = _settings(lake)
-        last = _day(until)
-        with _open(settings) as opened:
-            first = _day(since, last or assessed_day(opened, None))
+        settings = settings_with(lake)
+        last = day_of(until)
+        with open_lake(settings) as opened:
+            first = day_of(since, last or assessed_day(opened, None))
             with query(opened, text, first, last) as (columns, rows):
                 print_rows(columns, rows, form, sys.stdout)
 
@@ -481,25 +289,6 @@ def settings(
         from ecs_exposure.environment import env_file
 
         typer.echo("\n".join(map(clean, env_file(None if example else load()).splitlines())))
-
-
-# Small parts
-
-
-def _print_summary(opened: Lake, day: date, settings: Settings, form: Page) -> None:
-    from ecs_exposure.report import print_summary
-    from ecs_exposure.summary import summarise
-
-    told = summarise(opened, day, settings.organization_account_id)
-    if form is Page.json:
-        print_json(_record(told), sys.stdout)
-    else:
-        print_summary(told, sys.stdout)
-
-
-def _record(told: object) -> dict[str, object]:
-    assert dataclasses.is_dataclass(told) and not isinstance(told, type)
-    return dataclasses.asdict(told)
 
 
 def main() -> None:
