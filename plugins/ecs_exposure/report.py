@@ -79,7 +79,10 @@ def _print_header(told: Summary, screen: Any) -> None:
             f" and {len(blind) - 3:,} more" if len(blind) > 3 else ""
         )
         lines.append(
-            Text(f"{seen:,} accounts seen completely; not completely seen, so in part unknown: {named}", style="yellow")
+            Text(
+                f"{_many(seen, 'account')} seen completely; not completely seen, so in part unknown: {named}",
+                style="yellow",
+            )
         )
     screen.print(Panel(Text("\n").join(lines), expand=True))
 
@@ -276,7 +279,7 @@ def _print_coverage(told: Summary, screen: Any) -> None:
         blind = sum(map(is_blind, rest))
         note = f"{blind:,} of them not completely seen" if blind else "completely seen"
         table.add_row(
-            Text(f"{len(rest):,} more accounts"), *(f"{sum(row[status] for row in rest):,}" for status in used), note
+            Text(_many(len(rest), "more account")), *(f"{sum(row[status] for row in rest):,}" for status in used), note
         )
     screen.print(table)
 
