@@ -262,7 +262,7 @@ class Night:
                 "credential",
                 {
                     "task_definition_arn": definition, "container_name": "web", "source": "environment",
-                    "variable_name": "DB_PASSWORD", "detector": shape.credential, "fingerprint": "f",
+                    "variable_name": "DB_PASSWORD", "detector": shape.credential, "fingerprint": name,
                     "is_provider_pattern": shape.credential == "provider",
                 },
             )  # fmt: skip

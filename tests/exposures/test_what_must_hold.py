@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import random
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -11,7 +12,7 @@ import pytest
 from ecs_exposure.schemas.snapshots import SNAPSHOTS
 
 from tests.exposures.generated import VECTORS, shapes
-from tests.exposures.night import DAY, Night, Row, Shape, assess, cve, day_after
+from tests.exposures.night import DAY, Night, Results, Row, Shape, assess, cve, day_after
 from tests.exposures.severity_by_hand import SEVERITIES, Service
 from tests.exposures.told import explanations
 
@@ -245,6 +246,34 @@ def test_an_unchanged_estate_is_told_alike_the_next_night_whatever_the_order_of_
     assert first.tables.keys() == second.tables.keys()
     for name, table in first.tables.items():
         assert table.equals(second.tables[name]), name
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_is_told_of_a_service_rests_on_nothing_that_stands_beside_it(seed: int) -> None:
+    """What services have in common is worked out once for all of them: nothing of one may spread to another. Each has
+    an account, credentials and vulnerabilities of its own: what is known of a shared one is rightly known of all.
+    """
+
+    def of_its_own(row: Row, number: int) -> Row:
+        return row | {"id": row["id"] and f"{row['id']}{number:02}"}
+
+    chosen = {
+        f"{number:012}": changed_cves(shape, functools.partial(of_its_own, number=number))
+        for number, shape in enumerate(shapes(seed, 60))
+    }
+
+    def told(names: Iterable[str]) -> Results:
+        night = Night()
+        for name in names:
+            night.service(name, chosen[name], account_id=name)
+        return assess(night)
+
+    beside = told(chosen)
+    for name in random.Random(seed).sample(sorted(chosen), 12):
+        alone = told([name])
+        for table in ("exposure", "driver", "fix", "scenario", "trait_hit", "path", "impact_reason", "service_image"):
+            assert alone.rows(table, name) == beside.rows(table, name), f"{table} of {chosen[name]}"
+        assert alone.hashes.get(name) == beside.hashes.get(name)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
