@@ -29,7 +29,8 @@ REACHABILITY = """select * from exposures.service_situation
     join exposures.reachability using (situation_id) where without = ''"""
 
 
-def built(topologies: list[Topology]) -> duckdb.DuckDBPyConnection:
+def built(topologies: list[Topology], coverage: str | None = None) -> duckdb.DuckDBPyConnection:
+    """All assessed at once; `coverage` is a statement that changes what was seen of them."""
     snapshot: Rows = defaultdict(list)
     for topology in topologies:
         for dataset, rows in topology.rows.items():
@@ -42,6 +43,8 @@ def built(topologies: list[Topology]) -> duckdb.DuckDBPyConnection:
             where account_id = ? and list_contains(?, dataset)""",
             [topology.account, topology.case.get("denied", [])],
         )
+    if coverage:
+        connection.execute(coverage)
     models.build(connection, SQL)
     return connection
 
@@ -92,6 +95,21 @@ def test_what_is_not_seen_is_told_by_coverage_and_never_read_as_closed(told: dic
     assert len(blind) >= 10
     for topology in blind:
         assert not any(not path["unseen"] for path in told[topology.resource_id]["paths"])
+
+
+@pytest.mark.parametrize(
+    "coverage",
+    [
+        "set status = 'denied', observed_date = observed_date - 1 where status = 'ok'",
+        """set status = 'not_enabled', observed_date = null
+        where status = 'ok' and dataset in ('vpc_origin', 'vpc_link', 'accelerator_endpoint')""",
+    ],
+    ids=["seen the day before and refused today", "fronts that were never switched on"],
+)
+def test_what_is_in_force_counts_as_seen(told: dict[str, Row], coverage: str) -> None:
+    for row in records(built(CASES, f"update snapshot.coverage {coverage}"), REACHABILITY):
+        before = told[row["resource_id"]]
+        assert (row["reachability"], row["is_exposed"]) == (before["reachability"], before["is_exposed"])
 
 
 def test_the_folder_explains_every_word() -> None:
