@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,7 @@ class Organization:
         clock = self._aws.ecs.now
         try:
             for number in range(self._played + 1, night + 1):
-                moment = self.moment(number)
-                self._aws.ecs.now = lambda moment=moment: moment  # type: ignore[misc]
+                self._aws.ecs.now = partial(self.moment, number)
                 if number == 1:
                     self._found()
                 last = number == night

@@ -14,7 +14,7 @@ from ecs_exposure.databases import connect
 from ecs_exposure.history import NoDataError, QueryError, fetch
 from ecs_exposure.lake import Lake
 from ecs_exposure.output import clean, console
-from ecs_exposure.schemas.results import SEVERITIES, severity_rank
+from ecs_exposure.schemas.results import SEVERITIES
 
 OPEN = SEVERITIES[:-1]
 """Severities of open exposures, that is, of published ones."""
@@ -115,11 +115,6 @@ def not_seen(lake: Lake, day: date) -> list[str]:
     return [str(row[0]) for row in fetch(connection, select).rows]
 
 
-def worst_first(row: Mapping[str, Any]) -> tuple[int, float, str]:
-    """WORST_FIRST as a sort key."""
-    return severity_rank(row["severity"]), -row["score"], row["resource_id"]
-
-
 def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
     """The exposure of the service a person means by its ARN (long or old short form), its name, or a part of the ARN.
 
@@ -135,12 +130,12 @@ def find(lake: Lake, day: date, text: str) -> dict[str, Any]:
     attempts.append(("service_name = $text", {"text": text}))
     attempts.append(("contains(lower(resource_id), lower($text))", {"text": text}))
     for condition, values in attempts:
-        rows = fetch(connection, everything + condition, values).records()
+        rows = fetch(connection, f"{everything}{condition} order by {WORST_FIRST}", values).records()
         if len(rows) == 1:
             return rows[0]
         if rows:
-            listed = "\n".join(f"  {clean(row['resource_id'])}" for row in sorted(rows, key=worst_first)[:20])
-            more = f"\n  … and {len(rows) - 20} more" if len(rows) > 20 else ""
+            listed = "\n".join(f"  {clean(row['resource_id'])}" for row in rows[:20])
+            more = f"\n  … and {len(rows) - 20:,} more" if len(rows) > 20 else ""
             raise QueryError(f"{len(rows):,} services match {clean(text)!r}; name one of them:\n{listed}{more}")
     past = fetch(
         connection,

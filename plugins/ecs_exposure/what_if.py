@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from ecs_exposure import models
 from ecs_exposure.assessing import database, rules_version
-from ecs_exposure.exposures import STYLES, connect_to_day, find, worst_first
+from ecs_exposure.exposures import STYLES, WORST_FIRST, connect_to_day, find
 from ecs_exposure.history import NoDataError, QueryError, fetch
 from ecs_exposure.lake import Lake
 from ecs_exposure.output import clean, console
@@ -97,11 +97,11 @@ def what_if(
     with database(settings, lake, day, rules_version(settings), services=names) as connection:
         connection.execute("insert into run.what_if values (?, ?)", [sorted(set(traits)), digests])
         models.build(connection, settings.sql)
-        rows = fetch(connection, _OUTCOME).records()
+        rows = fetch(connection, f"from ({_OUTCOME}) order by {WORST_FIRST}").records()
     for row in rows:
         row["clean_digests"] = [item for item in digests if row["resource_id"] in running[item]]
         row["stored_severity"] = stored.get(row["resource_id"])
-    return WhatIf(day, sorted(set(traits)), digests, sorted(rows, key=worst_first))
+    return WhatIf(day, sorted(set(traits)), digests, rows)
 
 
 def _check_traits(exposure: Mapping[str, Any], traits: Sequence[str]) -> None:

@@ -206,10 +206,12 @@ class Night:
             "service",
             {
                 "resource_id": key, "service_arn": key, "cluster_arn": "arn:cluster", "cluster_name": "main",
-                "service_name": name, "status": "ACTIVE", "launch_type": shape.launch_type, "task_definition_arn": definition,  # noqa: E501
+                "service_name": name, "status": "ACTIVE", "launch_type": shape.launch_type,
+                "task_definition_arn": definition,
                 "desired_count": 0 if shape.is_dormant else 1, "running_count": 0 if shape.is_dormant else 1,
                 "assign_public_ip": shape.has_address if is_own else None, "subnet_ids": [subnet] if is_own else [],
-                "security_group_ids": [f"sg-{name}", *shape.groups] if is_own else [], "load_balancers": [attached] if shape.balancer else [],  # noqa: E501
+                "security_group_ids": [f"sg-{name}", *shape.groups] if is_own else [],
+                "load_balancers": [attached] if shape.balancer else [],
                 "is_execute_command_enabled": shape.has_execute_command,
                 "tags": json.dumps({"owner": shape.owner}) if shape.owner else None,
             },
@@ -232,7 +234,8 @@ class Night:
             "task_definition",
             {
                 "task_definition_arn": definition, "family": name, "revision": 1, "extractor_version": "1",
-                "network_mode": shape.network_mode, "pid_mode": shape.pid_mode, "task_role_arn": role if shape.role else None,  # noqa: E501
+                "network_mode": shape.network_mode, "pid_mode": shape.pid_mode,
+                "task_role_arn": role if shape.role else None,
                 "ipc_mode": shape.ipc_mode, "operating_system_family": shape.operating_system,
             },
         )  # fmt: skip
@@ -249,7 +252,8 @@ class Night:
                 account_id,
                 "container",
                 {
-                    "task_definition_arn": definition, "container_name": container, "is_privileged": shape.is_privileged,  # noqa: E501
+                    "task_definition_arn": definition, "container_name": container,
+                    "is_privileged": shape.is_privileged,
                     "image": self._image(name, container, account_id, shape),
                     "is_root_filesystem_read_only": not shape.has_writable_root, "user": shape.user,
                     "capabilities_added": list(shape.capabilities), "mount_points": mounted,

@@ -86,7 +86,8 @@ def test_due_dates_follow_the_driver(exposures: dict[str, Row]) -> None:
 
 def test_titles_are_sentences(exposures: dict[str, Row]) -> None:
     assert exposures["config-admin-role-alone"]["title"] == (
-        "ECS service config-admin-role-alone in cluster main has effective administration by the task role at high impact"  # noqa: E501
+        "ECS service config-admin-role-alone in cluster main has effective administration by the task role at high "
+        "impact"
     )
     assert exposures["config-balancer-alone"]["title"] == (
         "ECS service config-balancer-alone in cluster main, reachable from the internet through a load balancer,"
