@@ -236,6 +236,17 @@ def rows(result: Result) -> list[dict[str, Any]]:
 # show
 
 
+def test_exposures_are_ordered_by_severity_then_score_then_arn(tmp_path: Path, run: Run) -> None:
+    told = [("d", "LOW", 20.0), ("c", "HIGH", 70.0), ("b", "HIGH", 70.0), ("a", "HIGH", 60.0), ("e", "CRITICAL", 50.0)]
+    hit = [exposure(name, severity, day=LAST, score=score) for name, severity, score in told]
+    with new_lake(tmp_path / "other") as other:
+        commit(other, LAST, {"exposure": hit})
+    found = json.loads(run("show", "--limit", "4", "--lake", other.location, "--format", "json").stdout)
+    assert [row["service_name"] for row in found] == ["e", "b", "c", "a"]
+    page = json.loads(run("summary", "--lake", other.location, "--format", "json").stdout)
+    assert [row["service_name"] for row in page["worst"]] == ["e", "b", "c", "a", "d"]
+
+
 def test_show_lists_open_exposures_worst_first(run: Run) -> None:
     result = run("show")
     assert result.exit_code == 0
