@@ -256,8 +256,10 @@ def _detail_answers(lake: Lake, day: date) -> dict[str, Answer]:
                 params=[day - timedelta(days=WEEK)],
             ).to_arrow_table()
         for columns in found.to_pylist():
-            region = columns.pop("region")
-            answers[columns["vulnerability_id"]] = Answer(columns["asked_date"], region, columns)
+            region, known = columns.pop("region"), answers.get(columns["vulnerability_id"])
+            # A Region that was done first today has taken over the answer of the day before: it is not its turn.
+            if known is None or columns["asked_date"] > known.asked_date:
+                answers[columns["vulnerability_id"]] = Answer(columns["asked_date"], region, columns)
     return answers
 
 
